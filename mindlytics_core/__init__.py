@@ -1,0 +1,55 @@
+"""Mindlytics: conversations of LLM apps, recorded without the app noticing."""
+
+from mindlytics_core._claims import claim_model_call, model_call_is_claimed
+from mindlytics_core._config import Delivery
+from mindlytics_core._history import Message
+from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost
+from mindlytics_core._receipt import Receipt
+from mindlytics_core._scope import Ids, Scope, conversation
+from mindlytics_core._stats import FlushResult, Stats
+from mindlytics_core._version import __version__
+from mindlytics_core.client import Client, default_client, flush, flush_sync
+from mindlytics_core.exceptions import (
+    ConfigurationError,
+    DeliveryError,
+    DeliveryPaused,
+    EventRefused,
+    InvalidArgument,
+    MindlyticsError,
+    RequestFailed,
+)
+from mindlytics_core.exchange import Exchange
+from mindlytics_core.session import APIResponse, Session, current_session
+
+__all__ = [
+    "APIResponse",
+    "Client",
+    "ConfigurationError",
+    "Cost",
+    "Delivery",
+    "DeliveryError",
+    "DeliveryPaused",
+    "Event",
+    "EventRefused",
+    "Exchange",
+    "FlushResult",
+    "Identity",
+    "Ids",
+    "InvalidArgument",
+    "Message",
+    "MindlyticsError",
+    "Receipt",
+    "RequestFailed",
+    "Scope",
+    "Session",
+    "Stats",
+    "TokenBasedCost",
+    "__version__",
+    "claim_model_call",
+    "conversation",
+    "current_session",
+    "default_client",
+    "flush",
+    "flush_sync",
+    "model_call_is_claimed",
+]

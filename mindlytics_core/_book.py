@@ -1,0 +1,218 @@
+"""What one client records: the meeting point of sessions, conversations, exchanges and the queue."""
+
+import functools
+import weakref
+from collections.abc import Callable, Sequence
+
+from mindlytics_core import _guard, _model, _stats, _wire
+from mindlytics_core._clock import IDS, Clock, iso
+from mindlytics_core._config import Config, Delivery
+from mindlytics_core._conversations import Conversations
+from mindlytics_core._flush import wait_for_all
+from mindlytics_core._history import Message
+from mindlytics_core._lifecycle import Lifecycle
+from mindlytics_core._model import Identity, Properties
+from mindlytics_core._open_sessions import OpenSessions
+from mindlytics_core._process import PROCESS
+from mindlytics_core._queue import Item
+from mindlytics_core._receipt import NOT_TAKEN, TAKEN, Receipt
+from mindlytics_core._reports import Reports
+from mindlytics_core._scope import Ids, Scope
+from mindlytics_core._stats import FlushResult
+from mindlytics_core.exchange import Exchange
+
+BeforeSend = Callable[[_model.Event], _model.Event | None]
+
+
+class Book:
+    """
+    Records events for one client, and ends what it opened.
+
+    Args:
+        config: Where to, as whom, and whether at all.
+
+        delivery: Sizes, waits and limits.
+
+        reports: Told what could not be delivered.
+
+        before_send: The app's own look at each event.
+
+        idle_timeout: Seconds of silence after which a named conversation, or a session, ends.
+
+        end_on_exit: Whether the exit of the process also ends what the app has named.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        delivery: Delivery,
+        reports: Reports,
+        *,
+        before_send: BeforeSend | None,
+        idle_timeout: float,
+        end_on_exit: bool,
+    ) -> None:
+        self.clock = Clock()
+        self.worker = PROCESS.worker(config.destination, delivery)
+        self._disabled = config.disabled
+        self._reports = reports
+        self._before_send = before_send
+        self._end_on_exit = end_on_exit
+        self._closed = False
+        self._live: weakref.WeakValueDictionary[str, Lifecycle] = weakref.WeakValueDictionary()
+        self._sessions = OpenSessions(self.clock, self.worker.call_at, idle_timeout)
+        self._conversations = Conversations(self, idle_timeout=idle_timeout)
+        PROCESS.add_ender(self)
+
+    # What sessions need.
+
+    def record(self, event: _model.Event) -> Receipt:
+        """Put an event into the queue; never raises."""
+        if self._disabled:
+            return NOT_TAKEN
+        if self._closed:
+            return self._drop(event, _stats.CLOSED)
+        if self._before_send is not None:
+            seen = _guard.call_guarded("before_send", self._before_send, event)
+            if seen is None:
+                # Also when it raised: what should have been taken out of it must not leave.
+                return self._drop(event, _stats.BEFORE_SEND)
+            event = seen
+        body = _guard.call_guarded("encode", _wire.encode, event)
+        if body is None:
+            return self._drop(event, _stats.ENCODE_ERROR)
+        taken = self.worker.queue.put(Item(event.session_id, body, self._reports))
+        return TAKEN if taken else NOT_TAKEN
+
+    def refuse(self, event: _model.Event) -> Receipt:
+        """Count an event that came after the end of its session."""
+        return NOT_TAKEN if self._disabled else self._drop(event, _stats.CLOSED)
+
+    def opened(self, lifecycle: Lifecycle) -> None:
+        """A session began: it must be ended before the process is."""
+        self._sessions.add(lifecycle)
+        PROCESS.keep(self, open_now=True)
+
+    def ended(self, lifecycle: Lifecycle) -> None:
+        """A session is over."""
+        self._sessions.discard(lifecycle)
+        PROCESS.keep(self, open_now=bool(self._sessions))
+
+    # What conversations need.
+
+    def call_at(self, when: float, task: Callable[[], None]) -> None:
+        """Have `task` called at a time of the monotonic clock."""
+        self.worker.call_at(when, task)
+
+    def lifecycle(self, ids: Ids, *, for_conversation: bool = False, attributes: Properties | None = None) -> Lifecycle:
+        """
+        The session that the ids name, or a new one.
+
+        Args:
+            ids: Whose it is, and what it is called.
+
+            for_conversation: Whether it is made for one conversation, which decides about its end.
+
+            attributes: Sent with its start.
+        """
+        known = self._live.get(ids.session_id) if ids.session_id is not None else None
+        if known is not None and not known.has_ended:
+            return known
+        session_id = ids.session_id or IDS.new()
+        lifecycle = Lifecycle(
+            self,
+            session_id,
+            # Nobody known: the session is its own anonymous device.
+            ids.identity() or Identity(device_id=session_id),
+            attributes or {},
+            announce=ids.session_id is None or bool(attributes),
+            named=ids.session_id is not None or ids.conversation_id is not None,
+            ends_when_idle=ids.session_id is not None or not for_conversation,
+        )
+        self._live[session_id] = lifecycle
+        return lifecycle
+
+    # What exchanges need.
+
+    def open_exchange(
+        self,
+        ids: Ids,
+        scope: Scope | None,
+        messages: Sequence[Message],
+        *,
+        user: str | None,
+        continue_within: float,
+        assistant_id: str | None,
+        properties: Properties,
+    ) -> Exchange:
+        """Open one turn in the making, or go on with the one that waits for these tools' results."""
+        waiting = self._conversations.unanswered(ids, messages)
+        if isinstance(waiting, Exchange):
+            waiting.resume(messages)
+            return waiting
+        conversation = self._conversations.join(
+            ids,
+            messages,
+            at=iso(self.clock.wall()),
+            continue_within=continue_within,
+            properties=scope.properties if scope else {},
+        )
+        if scope is not None and scope.ids.conversation_id == conversation.conversation_id:
+            end = functools.partial(self.end_conversation, conversation.conversation_id, ids.session_id)
+            scope.on_leave((self, conversation), end)
+        return Exchange(self, conversation, ids, messages, user=user, assistant_id=assistant_id, properties=properties)
+
+    def closed(self, exchange: Exchange, messages: Sequence[Message]) -> None:
+        """The exchange is over."""
+        self._conversations.leave(exchange.conversation, exchange.ids, messages)
+
+    def suspended(self, exchange: Exchange, messages: Sequence[Message]) -> None:
+        """The exchange waits for its tools' results."""
+        self._conversations.await_tools(exchange.conversation, exchange, exchange.ids, messages)
+
+    def end_conversation(self, conversation_id: str, session_id: str | None) -> None:
+        """End a conversation that an exchange was given the name of."""
+        self._conversations.end(conversation_id, session_id)
+
+    # Flush and end.
+
+    async def flush(self, timeout: float) -> FlushResult:
+        """Send what was accepted so far, and say what became of it."""
+        ticket = self.worker.flush()
+        await ticket.await_done(timeout)
+        return self.worker.result(ticket)
+
+    def flush_sync(self, timeout: float) -> FlushResult:
+        """The same, blocking the calling thread."""
+        ticket = self.worker.flush()
+        wait_for_all([ticket], timeout)
+        return self.worker.result(ticket)
+
+    def end_open(self, *, named_too: bool) -> None:
+        """End what this process opened, each as of its last event."""
+        self._conversations.give_up_all()
+        self._sessions.end_all(named_too=named_too)
+
+    def close(self) -> None:
+        """End what is open, and take no more events."""
+        self.end_open(named_too=self._end_on_exit)
+        self._closed = True
+        PROCESS.keep(self, open_now=False)
+
+    def release(self) -> None:
+        """Let go of the worker, unless it still has something to deliver; then the exit of the process will."""
+        if not self.worker.stats().pending:
+            PROCESS.release(self.worker)
+
+    def end_at_exit(self) -> None:
+        """The process ends."""
+        self.end_open(named_too=self._end_on_exit)
+
+    def forget_after_fork(self) -> None:
+        """What is open belongs to the parent, which will end it."""
+        self._sessions.renew()
+        self._conversations.renew()
+
+    def _drop(self, event: _model.Event, reason: str) -> Receipt:
+        self.worker.queue.refuse(self._reports, event.session_id, reason)
+        return NOT_TAKEN

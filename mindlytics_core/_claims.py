@@ -1,0 +1,23 @@
+"""One model call, seen by two integrations, is recorded once: by the outer one, which claims it."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+_claim: ContextVar[Callable[[], bool] | None] = ContextVar("mindlytics_model_call_claim", default=None)
+
+
+def claim_model_call(is_running: Callable[[], bool]) -> None:
+    """
+    Say that the model call which begins in this context is recorded by the caller.
+
+    Args:
+        is_running: Whether that call is still running. The claim cannot be taken back from the contexts that
+            it was copied to, so it is asked for instead.
+    """
+    _claim.set(is_running)
+
+
+def model_call_is_claimed() -> bool:
+    """Whether a model call that is made in this context is recorded by somebody else."""
+    is_running = _claim.get()
+    return is_running is not None and is_running()

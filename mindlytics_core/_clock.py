@@ -1,0 +1,74 @@
+"""Time and ids, which come in from outside wherever a test may want to choose them."""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mindlytics_core._stats import Counter
+from mindlytics_core.exceptions import InvalidArgument
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """
+    The two clocks that everything here uses.
+
+    Attributes:
+        wall: Seconds since 1970, for timestamps.
+
+        monotonic: Seconds that only ever grow, for waits and deadlines.
+    """
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+
+def iso(wall: float) -> str:
+    """Write seconds since 1970 as ISO 8601 with offset, to the microsecond."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds")
+
+
+def timestamp(value: datetime | str | None, wall: Callable[[], float]) -> str:
+    """
+    Give the ISO 8601 text of a time that a caller named, or of now.
+
+    Args:
+        value: A datetime (without a zone it is local time) or ISO 8601 text.
+
+        wall: The clock for `None`.
+
+    Raises:
+        InvalidArgument: The text is no time.
+    """
+    if value is None:
+        return iso(wall())
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise InvalidArgument("timestamp must be a datetime or ISO 8601 text") from None
+    if not isinstance(value, datetime):
+        raise InvalidArgument(f"timestamp must be a datetime or ISO 8601 text, not a {type(value).__name__}")
+    return (value if value.tzinfo else value.astimezone()).isoformat()
+
+
+class Ids:
+    """Ids that no other process makes: a random prefix of 80 bits, then a count."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new prefix; a forked child must, or it repeats its parent's ids."""
+        self._prefix = secrets.token_hex(10)
+        self._count = Counter()
+
+    def new(self) -> str:
+        """An id that was never given before."""
+        return f"{self._prefix}{self._count.raise_by_one():06x}"
+
+
+#: The process's own ids.
+IDS = Ids()

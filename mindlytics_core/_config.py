@@ -1,0 +1,161 @@
+"""Arguments and environment become one frozen configuration. The only reader of the environment."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from mindlytics_core.exceptions import ConfigurationError
+
+DEFAULT_ENDPOINT = "https://app.mindlytics.ai"
+
+_TRY_LOCALLY = (
+    "To try it without an account, run `mindlytics local` and set MLSDK_SERVER_BASE=http://127.0.0.1:3000 "
+    "with any key and project id."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """
+    How events are queued and delivered. Times are seconds, sizes bytes.
+
+    Attributes:
+        max_events: Most events held in memory.
+
+        max_bytes: Most bytes held in memory.
+
+        max_event_bytes: Largest single event; a larger one is dropped as `too_large`.
+
+        batch_events: Most events in one request.
+
+        batch_bytes: Most bytes in one request.
+
+        linger: How long an event waits for company before its batch is sent.
+
+        concurrency: Most requests at once.
+
+        connect_timeout: Limit for opening a connection.
+
+        attempt_timeout: Limit for one whole request, so that a server that drips cannot hold a connection.
+
+        retry_base: The first wait after a failure; it doubles from there.
+
+        retry_cap: The longest wait that we choose ourselves.
+
+        retry_after_cap: The longest wait that a server can ask for.
+
+        pause_interval: How often a paused queue (401, 403, 404) is tried again.
+
+        exit_timeout: How long the exit of the interpreter waits for events that are not yet delivered.
+    """
+
+    max_events: int = 10_000
+    max_bytes: int = 32 * 1024 * 1024
+    max_event_bytes: int = 256 * 1024
+    batch_events: int = 100
+    batch_bytes: int = 512 * 1024
+    linger: float = 0.1
+    concurrency: int = 4
+    connect_timeout: float = 5.0
+    attempt_timeout: float = 15.0
+    retry_base: float = 0.5
+    retry_cap: float = 30.0
+    retry_after_cap: float = 300.0
+    pause_interval: float = 60.0
+    exit_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            least = 0 if name in {"linger", "exit_timeout"} else 1e-3
+            if not getattr(self, name) >= least:
+                raise ConfigurationError(f"Delivery.{name} must be a number above 0, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """
+    Where events go, and as whom. Clients with the same destination share one queue.
+
+    Attributes:
+        endpoint: Address of the service, without a slash at its end.
+
+        api_key: The organisation's key; in no repr.
+
+        project_id: The project, sent as `X-App-ID`.
+    """
+
+    endpoint: str
+    api_key: str = field(repr=False)
+    project_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """
+    Everything that a client needs to know and that never changes.
+
+    Attributes:
+        destination: Where events go.
+
+        wss_endpoint: Address of the live events' WebSocket.
+
+        disabled: Whether `MLSDK_DISABLED` switches everything off.
+    """
+
+    destination: Destination
+    wss_endpoint: str
+    disabled: bool
+
+
+def load(
+    api_key: str | None,
+    project_id: str | None,
+    server_endpoint: str | None,
+    wss_endpoint: str | None,
+    environment: Mapping[str, str] = os.environ,
+) -> Config:
+    """
+    Build the configuration; an argument wins over its variable.
+
+    Raises:
+        ConfigurationError: A key or project id is missing, or an address is none.
+    """
+    disabled = environment.get("MLSDK_DISABLED", "").strip().lower() not in {"", "0", "false", "no", "off"}
+    endpoint = _address(server_endpoint or environment.get("MLSDK_SERVER_BASE") or DEFAULT_ENDPOINT)
+    destination = Destination(
+        endpoint=endpoint,
+        api_key=_required("api_key", "MLSDK_API_KEY", api_key, environment, optional=disabled),
+        project_id=_required("project_id", "MLSDK_PROJECT_ID", project_id, environment, optional=disabled),
+    )
+    return Config(destination, wss_endpoint or _websocket_address(endpoint), disabled)
+
+
+def _required(
+    argument: str, variable: str, value: str | None, environment: Mapping[str, str], *, optional: bool
+) -> str:
+    found = (value or environment.get(variable) or "").strip()
+    # A line break or a letter outside ASCII would make every request fail later, far from its cause.
+    if found and not (found.isascii() and found.isprintable()):
+        raise ConfigurationError(f"{argument} (or {variable}) holds characters that no HTTP header can carry.")
+    if not found and not optional:
+        raise ConfigurationError(
+            f"No {argument}: pass Client({argument}=…) or set the environment variable {variable}. {_TRY_LOCALLY}"
+        )
+    return found
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(
+            f"The service's address must start with http:// or https:// (server_endpoint or MLSDK_SERVER_BASE). "
+            f"{_TRY_LOCALLY}"
+        )
+    return text.strip().rstrip("/")
+
+
+def _websocket_address(endpoint: str) -> str:
+    """The service's own rule: `app` becomes `wss`, and a local server on 300x has its WebSocket on 400x."""
+    return re.sub(r":300(\d)(?=/|$)", r":400\1", re.sub(r"^(wss?://)app\b", r"\1wss", "ws" + endpoint[4:]))

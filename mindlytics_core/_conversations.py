@@ -1,0 +1,288 @@
+"""Which conversation an exchange continues, and when a conversation ends by itself."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mindlytics_core._clock import IDS, Clock
+from mindlytics_core._history import History, Message, digests
+from mindlytics_core._lifecycle import Lifecycle
+from mindlytics_core._model import Properties
+from mindlytics_core._scope import Ids
+
+#: Conversations kept open at once, and digests kept to recognise them by; beyond it the quietest ends.
+MOST_OPEN = 10_000
+MOST_DIGESTS = 50_000
+
+
+class Sessions(Protocol):
+    """Where conversations get their sessions from: the client."""
+
+    clock: Clock
+
+    def lifecycle(self, ids: Ids, *, for_conversation: bool) -> Lifecycle:
+        """The session that the ids name, or a new one."""
+        ...
+
+    def call_at(self, when: float, task: Callable[[], None]) -> None:
+        """Have `task` called at a time of the monotonic clock."""
+        ...
+
+
+class Unanswered(Protocol):
+    """An exchange that waits for its tools' results."""
+
+    def give_up(self) -> None:
+        """The results never came."""
+        ...
+
+
+class Conversation:
+    """
+    One conversation that exchanges may still join.
+
+    Args:
+        lifecycle: Its session.
+
+        conversation_id: Its id.
+
+        named_as: The session id and the conversation id that the app or its framework chose, if it did.
+
+        own_session: Whether the session was made for it, and ends with it.
+
+        wait: Seconds of silence after which it ends; 0 ends it with its last exchange.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        conversation_id: str,
+        *,
+        named_as: tuple[str | None, str] | None,
+        own_session: bool,
+        wait: float,
+    ) -> None:
+        self.lifecycle = lifecycle
+        self.conversation_id = conversation_id
+        self.named_as = named_as
+        self.own_session = own_session
+        self.wait = wait
+        #: Exchanges in progress.
+        self.running = 0
+        #: The length of the silence that it is in, None while an exchange runs.
+        self.silence: float | None = None
+        #: Exchanges that wait for their tools' results, by what they have seen.
+        self.unanswered: dict[bytes, Unanswered] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has ended it, by hand or with its session."""
+        return self.lifecycle.is_open(self.conversation_id)
+
+
+class Conversations:
+    """
+    The conversations of one client.
+
+    Args:
+        sessions: Makes sessions, tells the time and calls back.
+
+        idle_timeout: Seconds of silence after which a named conversation ends.
+    """
+
+    def __init__(self, sessions: Sessions, *, idle_timeout: float) -> None:
+        self._sessions = sessions
+        self._idle_timeout = idle_timeout
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with none; in a forked child they are the parent's."""
+        self._lock = threading.RLock()
+        self._named: dict[tuple[str | None, str], Conversation] = {}
+        self._history: History[Conversation] = History(MOST_DIGESTS)
+        #: By length of wait, the silent conversations with the time when each ends, the next to end first.
+        self._silent: dict[float, OrderedDict[Conversation, float]] = {}
+        self._open: set[Conversation] = set()
+        self._timer_at: float | None = None
+
+    def join(
+        self,
+        ids: Ids,
+        messages: Sequence[Message],
+        *,
+        at: str,
+        continue_within: float,
+        properties: Properties,
+    ) -> Conversation:
+        """
+        The conversation that an exchange belongs to, started if it is new; `leave` follows.
+
+        Args:
+            ids: What is known of it.
+
+            messages: The model's input, to recognise an unnamed conversation by.
+
+            at: When the exchange began, ISO 8601.
+
+            continue_within: Seconds that an unnamed conversation waits for its next exchange.
+
+            properties: Sent with its start.
+        """
+        with self._lock:
+            found = self._find(ids, messages)
+            if found is None:
+                found = self._begin(ids, at, continue_within, properties)
+            self._resume(found)
+            return found
+
+    def leave(self, conversation: Conversation, ids: Ids, messages: Sequence[Message]) -> None:
+        """
+        An exchange is over.
+
+        Args:
+            conversation: What `join` gave.
+
+            ids: What `join` was given.
+
+            messages: The exchange's input with the answer at its end; empty when there was none.
+        """
+        with self._lock:
+            if messages and conversation.wait:
+                self._history.add(_last_digest(ids, messages), conversation)
+            self._pause(conversation, conversation.wait)
+
+    def unanswered(self, ids: Ids, messages: Sequence[Message]) -> Unanswered | None:
+        """The exchange that waits for just these tools' results, which then waits no longer."""
+        with self._lock:
+            found = self._find(ids, messages)
+            if found is None or not found.unanswered:
+                return None
+            seen = [digest for digest in digests(_root(ids), messages) if digest in found.unanswered]
+            if not seen:
+                return None
+            self._resume(found)
+            return found.unanswered.pop(seen[-1])
+
+    def await_tools(
+        self, conversation: Conversation, exchange: Unanswered, ids: Ids, messages: Sequence[Message]
+    ) -> None:
+        """Keep an exchange open until its tools' results come, or the conversation ends."""
+        with self._lock:
+            digest = _last_digest(ids, messages)
+            conversation.unanswered[digest] = exchange
+            self._history.add(digest, conversation)
+            self._pause(conversation, conversation.wait or self._idle_timeout)
+
+    def end(self, conversation_id: str, session_id: str | None = None) -> None:
+        """End a named conversation."""
+        with self._lock:
+            found = self._named.get((session_id, conversation_id))
+            if found is not None:
+                self._end(found)
+
+    def give_up_all(self) -> None:
+        """Give up what waits for tools; the sessions are ended by who holds them."""
+        with self._lock:
+            for conversation in list(self._open):
+                self._give_up(conversation)
+
+    def _find(self, ids: Ids, messages: Sequence[Message]) -> Conversation | None:
+        if ids.conversation_id is not None:
+            found = self._named.get((ids.session_id, ids.conversation_id))
+        else:
+            found = self._history.find(_root(ids), messages)
+        if found is not None and not found.is_open:
+            self._end(found)
+            return None
+        return found
+
+    def _begin(self, ids: Ids, at: str, continue_within: float, properties: Properties) -> Conversation:
+        named_as = None if ids.conversation_id is None else (ids.session_id, ids.conversation_id)
+        conversation = Conversation(
+            self._sessions.lifecycle(ids, for_conversation=True),
+            ids.conversation_id or IDS.new(),
+            named_as=named_as,
+            own_session=ids.session_id is None,
+            wait=self._idle_timeout if named_as else continue_within,
+        )
+        conversation.lifecycle.start_conversation(conversation.conversation_id, at, properties)
+        self._open.add(conversation)
+        if conversation.named_as is not None:
+            self._named[conversation.named_as] = conversation
+        return conversation
+
+    def _resume(self, conversation: Conversation) -> None:
+        conversation.running += 1
+        self._break_silence(conversation)
+
+    def _pause(self, conversation: Conversation, silence: float) -> None:
+        conversation.running -= 1
+        if conversation.running:
+            return
+        if not silence or not conversation.is_open:
+            self._end(conversation)
+            return
+        conversation.silence = silence
+        ends_at = self._sessions.clock.monotonic() + silence
+        self._silent.setdefault(silence, OrderedDict())[conversation] = ends_at
+        if len(self._open) > MOST_OPEN:
+            self._end(min((next(iter(silent.items())) for silent in self._silent.values()), key=_when)[0])
+        self._set_timer()
+
+    def _break_silence(self, conversation: Conversation) -> None:
+        if conversation.silence is not None:
+            silent = self._silent[conversation.silence]
+            del silent[conversation]
+            if not silent:
+                del self._silent[conversation.silence]
+            conversation.silence = None
+
+    def _end(self, conversation: Conversation) -> None:
+        if conversation not in self._open:
+            return
+        self._forget(conversation)
+        self._give_up(conversation)
+        conversation.lifecycle.end_conversation(conversation.conversation_id, None, {})
+        if conversation.own_session:
+            conversation.lifecycle.end(None, {})
+
+    def _give_up(self, conversation: Conversation) -> None:
+        while conversation.unanswered:
+            conversation.unanswered.popitem()[1].give_up()
+
+    def _forget(self, conversation: Conversation) -> None:
+        self._open.discard(conversation)
+        self._history.discard(conversation)
+        self._break_silence(conversation)
+        if conversation.named_as is not None:
+            del self._named[conversation.named_as]
+
+    def _set_timer(self) -> None:
+        """One timer for all: at the first end that may be due."""
+        first = min((next(iter(silent.values())) for silent in self._silent.values()), default=None)
+        if first is not None and (self._timer_at is None or first < self._timer_at):
+            self._timer_at = first
+            self._sessions.call_at(first, self._sweep)
+
+    def _sweep(self) -> None:
+        with self._lock:
+            now = self._sessions.clock.monotonic()
+            self._timer_at = None
+            for silent in list(self._silent.values()):
+                while silent and next(iter(silent.values())) <= now:
+                    self._end(next(iter(silent)))
+            self._set_timer()
+
+
+def _root(ids: Ids) -> str:
+    return f"{ids.user_id}\0{ids.device_id}\0{ids.session_id}"
+
+
+def _last_digest(ids: Ids, messages: Sequence[Message]) -> bytes:
+    *_, last = digests(_root(ids), messages)
+    return last
+
+
+def _when(entry: tuple[Conversation, float]) -> float:
+    return entry[1]

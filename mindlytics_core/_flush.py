@@ -1,0 +1,77 @@
+"""Flush, told truthfully: what becomes of the events that were accepted before it."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+from collections.abc import Sequence
+
+from mindlytics_core._stats import FlushResult
+
+
+class Ticket:
+    """Follows the events that are unsettled when the worker opens it. Written by the worker's thread only."""
+
+    def __init__(self) -> None:
+        #: Done when every event is settled.
+        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._upto = -1
+        self._pending: int | None = None
+        self._delivered = 0
+        self._dropped: dict[str, int] = {}
+
+    def open(self, upto: int, pending: int) -> None:
+        """
+        Begin to follow.
+
+        Args:
+            upto: The last event's number.
+
+            pending: How many up to there are unsettled.
+        """
+        self._upto, self._pending = upto, pending
+        self._close_if_settled()
+
+    def settle(self, number: int, dropped_as: str | None) -> None:
+        """Note that one event was delivered, or dropped for a reason."""
+        if number > self._upto or not self._pending:
+            return
+        if dropped_as is None:
+            self._delivered += 1
+        else:
+            self._dropped[dropped_as] = self._dropped.get(dropped_as, 0) + 1
+        self._pending -= 1
+        self._close_if_settled()
+
+    def result(self, *, unopened: int) -> FlushResult:
+        """
+        What has become of the events so far.
+
+        Args:
+            unopened: What to call pending when the worker has not yet come to open the ticket.
+        """
+        pending = unopened if self._pending is None else self._pending
+        ok = not pending and not self._dropped
+        return FlushResult(ok, self._delivered, pending, dict(self._dropped))
+
+    async def await_done(self, timeout: float) -> None:
+        """Wait on any running loop until all is settled, or for `timeout` seconds."""
+        loop, settled = asyncio.get_running_loop(), asyncio.Event()
+
+        def ring(_: object) -> None:
+            # The loop may be long gone when the events settle at last.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settled.set)
+
+        self.done.add_done_callback(ring)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await settled.wait()
+
+    def _close_if_settled(self) -> None:
+        if not self._pending and not self.done.done():
+            self.done.set_result(None)
+
+
+def wait_for_all(tickets: Sequence[Ticket], timeout: float) -> None:
+    """Block until all tickets are settled, or for `timeout` seconds."""
+    concurrent.futures.wait([ticket.done for ticket in tickets], max(timeout, 0.0))

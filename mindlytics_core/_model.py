@@ -1,0 +1,242 @@
+"""The facts that cross every seam: who, what was said, what it cost. Frozen; nothing downstream edits them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from mindlytics_core.exceptions import InvalidArgument
+
+Scalar: TypeAlias = str | bool | int | float
+#: What the service takes as properties, attributes and traits: one flat level of scalars.
+Properties: TypeAlias = Mapping[str, Scalar]
+
+#: The service's limit for ids and event names, in characters (API document, `id` and `event`).
+MAX_NAME_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """
+    Who an event belongs to.
+
+    Attributes:
+        user_id: The app's own id of a known user.
+
+        device_id: The id of a device, for users who are not known.
+    """
+
+    user_id: str | None = None
+    device_id: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.user_id is not None or self.device_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBasedCost:
+    """
+    What a model call used, counted in tokens.
+
+    Attributes:
+        model: Name of the model that answered, 1 to 100 characters.
+
+        prompt_tokens: Tokens read.
+
+        completion_tokens: Tokens written.
+    """
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+
+    def __post_init__(self) -> None:
+        check_name("model", self.model)
+        check_count("prompt_tokens", self.prompt_tokens)
+        check_count("completion_tokens", self.completion_tokens)
+
+    def properties(self) -> dict[str, Scalar]:
+        """The names that the service knows these figures by."""
+        return {
+            "model": self.model,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """
+    What a model call cost, where the price is known.
+
+    Attributes:
+        cost: The price, in the currency that the project uses.
+    """
+
+    cost: float
+
+    def __post_init__(self) -> None:
+        check_count("cost", self.cost)
+
+    def properties(self) -> dict[str, Scalar]:
+        """The name that the service knows this figure by."""
+        return {"cost": self.cost}
+
+
+Usage: TypeAlias = TokenBasedCost | Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    What every event says.
+
+    Attributes:
+        session_id: The session it belongs to.
+
+        timestamp: When it happened, as ISO 8601 text with an offset.
+
+        identity: Who it belongs to; may be empty once the session is known to the service.
+    """
+
+    session_id: str
+    timestamp: str
+    identity: Identity = Identity()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted(Event):
+    """A user or device begins a visit."""
+
+    attributes: Properties = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(Event):
+    """The visit is over; the service ends the conversations that are still open in it."""
+
+    attributes: Properties = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserIdentified(Event):
+    """The session's user turns out to be `id`, or gets traits."""
+
+    id: str | None = None
+    device_id: str | None = None
+    traits: Properties = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserAliased(Event):
+    """`id` and `previous_id` are the same user; `id` becomes the primary one."""
+
+    id: str
+    previous_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked(Event):
+    """An event with a name of the app's own choice."""
+
+    name: str
+    conversation_id: str | None = None
+    properties: Properties = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationEvent(Event):
+    """What every event inside a conversation says."""
+
+    conversation_id: str
+    properties: Properties = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationStarted(ConversationEvent):
+    """A thread of turns begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationEnded(ConversationEvent):
+    """A thread of turns is over; only now the service analyses it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn(ConversationEvent):
+    """What the user said and what the assistant finally answered."""
+
+    user: str
+    assistant: str
+    assistant_id: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReported(ConversationEvent):
+    """Model usage that belongs to the conversation but to no turn's final answer."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionCalled(ConversationEvent):
+    """
+    One tool run.
+
+    Attributes:
+        name: Name of the tool.
+
+        args: Its arguments, as JSON text.
+
+        result: What it gave back, as text.
+
+        runtime: How long it took, in whole milliseconds.
+    """
+
+    name: str
+    args: str | None = None
+    result: str | None = None
+    runtime: int | None = None
+
+
+def check_name(what: str, value: object) -> str:
+    """Give `value` back if it is a text of 1 to 100 characters; raise `InvalidArgument` otherwise."""
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_NAME_CHARS:
+        raise InvalidArgument(f"{what} must be a text of 1 to {MAX_NAME_CHARS} characters, not {_shown(value)}")
+    return value
+
+
+def check_text(what: str, value: object) -> str:
+    """Give `value` back if it is a text; raise `InvalidArgument` otherwise."""
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{what} must be a text, not {_shown(value)}")
+    return value
+
+
+def check_count(what: str, value: object) -> None:
+    """Raise `InvalidArgument` unless `value` is a number that is finite and not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InvalidArgument(f"{what} must be a number of at least 0, not {_shown(value)}")
+
+
+def check_properties(what: str, value: object) -> dict[str, Scalar]:
+    """Give a copy of `value` back if it is one flat level of scalars; raise `InvalidArgument` otherwise."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(f"{what} must be a mapping of names to values, not {_shown(value)}")
+    for name, item in value.items():
+        if not isinstance(name, str):
+            raise InvalidArgument(f"{what}: every name must be a text, not {_shown(name)}")
+        if not isinstance(item, str | int | float) or (isinstance(item, float) and not math.isfinite(item)):
+            raise InvalidArgument(f"{what}[{name!r}] must be a text, a boolean or a finite number, not {_shown(item)}")
+    return dict(value)
+
+
+def _shown(value: object) -> str:
+    """Name a wrong value without repeating what it holds: it may be somebody's words."""
+    if value is None or value == "":
+        return repr(value)
+    size = f" of {len(value)} characters" if isinstance(value, str) else ""
+    return f"a {type(value).__name__}{size}" if not isinstance(value, int | float) else repr(value)

@@ -1,0 +1,106 @@
+"""The bounded inbox between the app's threads and the worker. No lock on the producers' side."""
+
+import math
+import queue
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from mindlytics_core import _stats
+from mindlytics_core._config import Delivery
+from mindlytics_core._stats import Counter, Tally
+from mindlytics_core.exceptions import DeliveryError
+
+
+class Owner(Protocol):
+    """Who is told what became of an event: the client that accepted it."""
+
+    def dropped(self, session_id: str, reason: str, error: DeliveryError | None) -> None:
+        """One event of this session was given up."""
+
+    def noticed(self, error: DeliveryError) -> None:
+        """The state of delivery changed: paused."""
+
+
+class Item(NamedTuple):
+    """One encoded event on its way: a tuple, because ten thousand of them wait."""
+
+    session_id: str
+    body: bytes
+    owner: Owner
+
+
+class Queue:
+    """
+    Takes items from any thread, signal handler or finaliser, at once and without a lock.
+
+    Args:
+        options: The bounds.
+
+        wake: Wakes the worker; called at most once between two calls of `before_sleep`.
+    """
+
+    def __init__(self, options: Delivery, wake: Callable[[], None]) -> None:
+        self._options = options
+        self._wake = wake
+        # SimpleQueue is re-entrant: a finaliser that runs inside put() may put again.
+        self._inbox: queue.SimpleQueue[Item | Callable[[], None]] = queue.SimpleQueue()
+        self.accepted = Counter()
+        self.dropped = Tally()
+        #: Events and bytes that the worker holds; written by the worker only.
+        self.held_events = 0
+        self.held_bytes = 0
+        #: The inbox size at which the worker is woken; infinite while it is awake.
+        self._wake_at: float = 1
+
+    def put(self, item: Item) -> bool:
+        """Accept one event; False when it had to be dropped on the spot, which is counted."""
+        self.accepted.raise_by_one()
+        if len(item.body) > self._options.max_event_bytes:
+            return self.drop(item.owner, item.session_id, _stats.TOO_LARGE)
+        if self._full():
+            return self.drop(item.owner, item.session_id, _stats.QUEUE_OVERFLOW)
+        self._inbox.put(item)
+        self._wake_if_due()
+        return True
+
+    def refuse(self, owner: Owner, session_id: str, reason: str) -> bool:
+        """Count an event that passed the checks at the call but cannot be queued."""
+        self.accepted.raise_by_one()
+        return self.drop(owner, session_id, reason)
+
+    def drop(self, owner: Owner, session_id: str, reason: str, error: DeliveryError | None = None) -> bool:
+        """Count one accepted event as given up, and tell its owner. Always False, for the caller to return."""
+        self.dropped.add(reason)
+        owner.dropped(session_id, reason, error)
+        return False
+
+    def put_task(self, task: Callable[[], None]) -> None:
+        """Have the worker call `task` after everything that was put before."""
+        self._inbox.put(task)
+        self._wake_if_due(always=True)
+
+    def taken(self) -> Iterator[Item | Callable[[], None]]:
+        """What came in since the last time, oldest first. For the worker."""
+        for _ in range(self._inbox.qsize()):
+            yield self._inbox.get_nowait()
+
+    def before_sleep(self, *, lingering: bool) -> bool:
+        """
+        Arrange the next wake-up; False when something came in meanwhile. For the worker.
+
+        Args:
+            lingering: Whether a batch is being collected: then only a full batch is worth waking for.
+        """
+        self._wake_at = self._options.batch_events if lingering else 1
+        return self._inbox.qsize() < self._wake_at
+
+    def _full(self) -> bool:
+        return (
+            self._inbox.qsize() + self.held_events >= self._options.max_events
+            or self.held_bytes >= self._options.max_bytes
+        )
+
+    def _wake_if_due(self, *, always: bool = False) -> None:
+        if always or self._inbox.qsize() >= self._wake_at:
+            self._wake_at = math.inf
+            self._wake()

@@ -1,0 +1,81 @@
+"""Tells the app what could not be delivered: through its callbacks and its sessions' lists of errors."""
+
+import functools
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from mindlytics_core._callbacks import CALLBACKS
+from mindlytics_core._stats import Tally
+from mindlytics_core.exceptions import DeliveryError
+
+OnError = Callable[[DeliveryError], Any]
+OnDrop = Callable[[str, int], Any]
+
+logger = logging.getLogger("mindlytics")
+
+
+class Listener(Protocol):
+    """A session that wants to know which of its events were refused."""
+
+    on_error: OnError | None
+
+    def note_error(self, error: DeliveryError) -> None:
+        """Keep the service's answer."""
+        ...
+
+
+class Reports:
+    """
+    One client's reports.
+
+    Args:
+        on_error: Called with each refused event and each pause.
+
+        on_drop: Called with a reason and how many events were given up for it since the last call.
+    """
+
+    def __init__(self, on_error: OnError | None, on_drop: OnDrop | None) -> None:
+        self._on_error = on_error
+        self._on_drop = on_drop
+        #: Sessions that are still held by the app.
+        self.sessions: weakref.WeakValueDictionary[str, Listener] = weakref.WeakValueDictionary()
+        self._dropped = Tally()
+        self._told: dict[str, int] = {}
+        self._drops_are_due = False
+
+    def dropped(self, session_id: str, reason: str, error: DeliveryError | None) -> None:
+        """One event of this session was given up."""
+        self._dropped.add(reason)
+        if self._on_drop is not None and not self._drops_are_due:
+            # One call for many: a burst that overflows must not queue a burst of callbacks.
+            self._drops_are_due = True
+            CALLBACKS.submit(self._tell_drops)
+        if error is not None:
+            logger.warning("the service refused an event: HTTP %s", error.status)
+            self._tell_session(session_id, error)
+            self._tell(self._on_error, error)
+
+    def noticed(self, error: DeliveryError) -> None:
+        """The state of delivery changed."""
+        logger.warning("delivery is paused: HTTP %s", error.status)
+        self._tell(self._on_error, error)
+
+    def _tell_session(self, session_id: str, error: DeliveryError) -> None:
+        session = self.sessions.get(session_id)
+        if session is not None:
+            session.note_error(error)
+            self._tell(session.on_error, error)
+
+    def _tell(self, callback: OnError | None, error: DeliveryError) -> None:
+        if callback is not None:
+            CALLBACKS.submit(functools.partial(callback, error))
+
+    def _tell_drops(self) -> None:
+        self._drops_are_due = False
+        for reason, count in self._dropped.values().items():
+            new = count - self._told.get(reason, 0)
+            self._told[reason] = count
+            if new and self._on_drop is not None:
+                CALLBACKS.submit(functools.partial(self._on_drop, reason, new))

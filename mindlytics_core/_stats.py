@@ -1,0 +1,110 @@
+"""Counters that add up: accepted = delivered + pending + Σ dropped[reason], at every moment."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+QUEUE_OVERFLOW = "queue_overflow"
+TOO_LARGE = "too_large"
+ENCODE_ERROR = "encode_error"
+CLOSED = "closed"
+DISABLED = "disabled"
+BEFORE_SEND = "before_send"
+
+
+class Counter:
+    """
+    A number that threads, signal handlers and finalisers may raise without a lock.
+
+    `itertools.count` moves on in one step that nothing can interrupt; its repr is the one way to look
+    at it without moving it.
+    """
+
+    __slots__ = ("_count", "raise_by_one")
+
+    def __init__(self) -> None:
+        self._count = itertools.count()
+        #: Raise the number by one.
+        self.raise_by_one = self._count.__next__
+
+    def value(self) -> int:
+        """The number now."""
+        return int(repr(self._count)[len("count(") : -1])
+
+
+class Tally:
+    """Numbers by reason, raised from anywhere."""
+
+    def __init__(self) -> None:
+        self._counters: dict[str, Counter] = {}
+
+    def add(self, reason: str) -> None:
+        """Count one more for `reason`."""
+        # setdefault is one step: two threads get the same counter.
+        (self._counters.get(reason) or self._counters.setdefault(reason, Counter())).raise_by_one()
+
+    def values(self) -> dict[str, int]:
+        """The numbers now, without the reasons that never happened."""
+        return {reason: counter.value() for reason, counter in list(self._counters.items())}
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """
+    What became of every event since the start of the process.
+
+    Attributes:
+        accepted: Events that passed the checks at the call.
+
+        delivered: Events that the service took.
+
+        pending: Events that wait or are on their way.
+
+        dropped: Events given up, by reason.
+
+        faults: Errors inside this package that were swallowed to spare the app, by place.
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    pending: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    faults: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FlushResult:
+    """
+    What became of the events that were accepted and unsettled when `flush` was called.
+
+    Attributes:
+        ok: Whether the service took every one of them.
+
+        delivered: Events that the service took.
+
+        pending: Events that are still waiting or on their way; they are not lost.
+
+        dropped: Events given up, by reason.
+    """
+
+    ok: bool
+    delivered: int = 0
+    pending: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+def combined(results: list[FlushResult]) -> FlushResult:
+    """Several flushes as one."""
+    dropped: dict[str, int] = {}
+    for result in results:
+        for reason, count in result.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+    return FlushResult(
+        ok=all(result.ok for result in results),
+        delivered=sum(result.delivered for result in results),
+        pending=sum(result.pending for result in results),
+        dropped=dropped,
+    )

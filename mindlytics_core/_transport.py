@@ -1,0 +1,112 @@
+"""
+One HTTP request, and nothing above it knows which library makes it.
+
+`httpx` is the declared dependency; `httpx2`, its maintained continuation with the same interface, is used
+where it is installed (openai 3 brings it). Foreign errors end here: what comes out is an `Answer`.
+"""
+
+import asyncio
+import importlib
+import importlib.util
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any, Protocol
+
+from mindlytics_core import _retry, _wire
+from mindlytics_core._config import Delivery, Destination
+from mindlytics_core._retry import Answer
+from mindlytics_core._version import __version__
+
+_SHOWN_CHARS = 500
+
+
+class Transport(Protocol):
+    """Takes one batch to the service."""
+
+    async def send(self, body: bytes, key: str) -> Answer:
+        """Make one attempt; `key` is the same on every attempt of the same batch. Never raises an `Exception`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...
+
+
+def http_library() -> ModuleType:
+    """The HTTP library in use; imported late, because it takes a tenth of a second."""
+    name = "httpx2" if importlib.util.find_spec("httpx2") else "httpx"
+    return importlib.import_module(name)
+
+
+def headers(destination: Destination) -> dict[str, str]:
+    """What every request to the service carries."""
+    return {
+        "Authorization": f"Bearer {destination.api_key}",
+        "X-App-ID": destination.project_id,
+        "Content-Type": "application/json",
+        "User-Agent": f"mindlytics-python/{__version__}",
+    }
+
+
+class HTTPTransport:
+    """
+    Posts batches over kept-alive connections.
+
+    Args:
+        destination: Where to, and as whom.
+
+        options: The limits of an attempt.
+    """
+
+    def __init__(self, destination: Destination, options: Delivery) -> None:
+        self._options = options
+        #: Whether a connection may have been kept from an earlier request.
+        self._kept = False
+        self._http: Any = http_library()
+        self._client = self._http.AsyncClient(
+            base_url=destination.endpoint,
+            headers=headers(destination),
+            timeout=self._http.Timeout(options.attempt_timeout, connect=options.connect_timeout),
+            limits=self._http.Limits(
+                max_connections=options.concurrency, max_keepalive_connections=options.concurrency
+            ),
+        )
+
+    async def send(self, body: bytes, key: str) -> Answer:
+        """Post one batch, and turn whatever happens into an answer."""
+        try:
+            # The library's own limits count silence only: a server that drips would hold on for ever.
+            async with asyncio.timeout(self._options.attempt_timeout):
+                return await self._post_on_live_connection(body, key)
+        except TimeoutError:
+            return Answer(0, f"no answer within {self._options.attempt_timeout:g} s")
+        except (self._http.HTTPError, self._http.InvalidURL, OSError) as error:
+            return Answer(0, type(error).__name__)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _post_on_live_connection(self, body: bytes, key: str) -> Answer:
+        """Post; a connection that went stale while it was kept is replaced once, at once."""
+        broken = (self._http.ReadError, self._http.WriteError, self._http.RemoteProtocolError)
+        kept, self._kept = self._kept, False
+        try:
+            answer = await self._post(body, key)
+        except broken:
+            if not kept:
+                raise
+            answer = await self._post(body, key)
+        self._kept = True
+        return answer
+
+    async def _post(self, body: bytes, key: str) -> Answer:
+        response = await self._client.post(_wire.QUEUE_PATH, content=body, headers={"Idempotency-Key": key})
+        wait = _retry.retry_after(response.headers.get("Retry-After"), datetime.now(UTC), self._options.retry_after_cap)
+        return Answer(response.status_code, "" if response.is_success else shown(response), wait)
+
+
+def shown(response: Any) -> str:
+    """The part of an answer that an error may repeat."""
+    text: str = response.text
+    return text[:_SHOWN_CHARS]

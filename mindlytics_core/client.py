@@ -1,0 +1,298 @@
+"""The client: one organisation's project, its sessions and exchanges, its flush and its end."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from mindlytics_core import _config, _model
+from mindlytics_core._book import BeforeSend, Book
+from mindlytics_core._config import Delivery
+from mindlytics_core._flush import wait_for_all
+from mindlytics_core._history import Message
+from mindlytics_core._model import Properties
+from mindlytics_core._process import PROCESS
+from mindlytics_core._reports import OnDrop, OnError, Reports
+from mindlytics_core._scope import NO_IDS, Ids, current_scope
+from mindlytics_core._stats import FlushResult, Stats, combined
+from mindlytics_core.exchange import Exchange
+from mindlytics_core.session import Session
+
+FLUSH_TIMEOUT = 10.0
+IDLE_TIMEOUT = 1800.0
+DEFAULT_DELIVERY = Delivery()
+
+
+class Client:
+    """
+    One project's doorway. Nothing starts before the first event; clients of one project share one worker.
+
+    Args:
+        api_key: The organisation's key; without it `MLSDK_API_KEY`.
+
+        project_id: The project; without it `MLSDK_PROJECT_ID`.
+
+        server_endpoint: The service's address; without it `MLSDK_SERVER_BASE`, else the public one.
+
+        wss_endpoint: The live events' address; without it made from the service's.
+
+        debug: Kept for the public SDK's users; what happens is logged to the logger `mindlytics` either way.
+
+        on_error: Called with each refused event and each pause, a function or a coroutine function.
+
+        on_drop: Called with a reason and a count when events are given up, likewise.
+
+        before_send: Called with each event on the thread that made it; gives the event to send, or None.
+
+        continue_within: Seconds that an unnamed conversation waits for its next exchange; None leaves it to
+            the integration: LangChain's chains end theirs at once, OpenAI's chats have 1,800 s.
+
+        idle_timeout: Seconds of silence after which a named conversation, or a session, ends.
+
+        end_on_exit: Whether the exit of the process also ends what the app has named.
+
+        delivery: Sizes, waits and limits.
+
+    Raises:
+        ConfigurationError: A key or project id is missing, or an option is wrong.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        project_id: str | None = None,
+        server_endpoint: str | None = None,
+        wss_endpoint: str | None = None,
+        debug: bool = False,  # noqa: FBT001, FBT002  # the public SDK's signature
+        *,
+        on_error: OnError | None = None,
+        on_drop: OnDrop | None = None,
+        before_send: BeforeSend | None = None,
+        continue_within: float | None = None,
+        idle_timeout: float = IDLE_TIMEOUT,
+        end_on_exit: bool = True,
+        delivery: Delivery = DEFAULT_DELIVERY,
+    ) -> None:
+        self.config = _config.load(api_key, project_id, server_endpoint, wss_endpoint)
+        self.debug = debug
+        self.continue_within = continue_within
+        self._reports = Reports(on_error, on_drop)
+        self._book = Book(
+            self.config,
+            delivery,
+            self._reports,
+            before_send=before_send,
+            idle_timeout=idle_timeout,
+            end_on_exit=end_on_exit,
+        )
+
+    def __repr__(self) -> str:
+        destination = self.config.destination
+        return f"<Client of project {destination.project_id!r} at {destination.endpoint}>"
+
+    def create_session(
+        self,
+        *,
+        session_id: str | None = None,
+        conversation_id: str | None = None,
+        id: str | None = None,  # noqa: A002  # the public SDK's name
+        device_id: str | None = None,
+        attributes: Properties | None = None,
+        on_error: OnError | None = None,
+    ) -> Session:
+        """
+        Begin a session, or go on with one of that id.
+
+        Args:
+            session_id: Its id; without it one is made.
+
+            conversation_id: The conversation of events that name none; without it one is made when needed.
+
+            id: The app's own id of the user.
+
+            device_id: The id of a device; nobody known makes the session its own anonymous device.
+
+            attributes: Scalars to keep with the session.
+
+            on_error: Called with each event of this session that the service refused.
+
+        Raises:
+            InvalidArgument: An argument is of the wrong kind.
+        """
+        given = {"user_id": id, "device_id": device_id}
+        given |= {"session_id": session_id, "conversation_id": conversation_id}
+        for name, value in given.items():
+            if value is not None:
+                _model.check_name(name, value)
+        checked = _model.check_properties("attributes", attributes)
+        lifecycle = self._book.lifecycle(Ids(**given), attributes=checked)
+        session = Session(self._book, lifecycle, conversation_id=conversation_id, on_error=on_error)
+        self._reports.sessions[lifecycle.session_id] = session
+        return session
+
+    def exchange(
+        self,
+        user: str | None = None,
+        *,
+        ids: Ids = NO_IDS,
+        default_ids: Ids = NO_IDS,
+        framework_ids: Ids = NO_IDS,
+        messages: Sequence[Message] = (),
+        continue_within: float | None = None,
+        assistant_id: str | None = None,
+        properties: Properties | None = None,
+    ) -> Exchange:
+        """
+        Open one turn in the making; session and conversation are found, or started.
+
+        Each id is the first one given: with the call, by the scope around it, by the integration's defaults,
+        by the framework. A conversation that none of them names is recognised by its messages, or new.
+
+        Args:
+            user: What the user said, if it is known already.
+
+            ids: Ids given with the call.
+
+            default_ids: Ids given to the integration.
+
+            framework_ids: Ids that the framework uses itself.
+
+            messages: The model's input, oldest first.
+
+            continue_within: Seconds that an unnamed conversation waits for its next exchange; 0 by default.
+
+            assistant_id: Which assistant, agent or graph answers.
+
+            properties: Scalars to keep with the turn.
+        """
+        scope = current_scope()
+        known = ids.or_else(scope.ids if scope else NO_IDS).or_else(default_ids).or_else(framework_ids)
+        return self._book.open_exchange(
+            known,
+            scope,
+            messages,
+            user=user,
+            continue_within=_first(self.continue_within, continue_within, 0.0),
+            assistant_id=assistant_id,
+            properties=_model.check_properties("properties", properties),
+        )
+
+    def end_conversation(self, conversation_id: str, *, session_id: str | None = None) -> None:
+        """
+        End a conversation that integrations have named, as of its last turn.
+
+        Args:
+            conversation_id: The conversation, as it was named.
+
+            session_id: Its session, where that was named too.
+        """
+        self._book.end_conversation(conversation_id, session_id)
+
+    def stats(self) -> Stats:
+        """What became of every event that was sent to this project from this process."""
+        return self._book.worker.stats()
+
+    async def flush(self, timeout: float = FLUSH_TIMEOUT) -> FlushResult:
+        """
+        Send what was accepted so far, and say what became of it.
+
+        Args:
+            timeout: Most seconds to wait.
+        """
+        return await self._book.flush(timeout)
+
+    def flush_sync(self, timeout: float = FLUSH_TIMEOUT) -> FlushResult:
+        """
+        Send what was accepted so far, and say what became of it; blocks the calling thread.
+
+        Args:
+            timeout: Most seconds to wait.
+        """
+        return self._book.flush_sync(timeout)
+
+    async def aclose(self, timeout: float = FLUSH_TIMEOUT) -> FlushResult:
+        """
+        End what is open, send what is queued, and take no more events. A second call only flushes.
+
+        Args:
+            timeout: Most seconds to wait.
+        """
+        self._book.close()
+        result = await self.flush(timeout)
+        self._book.release()
+        return result
+
+    def close(self, timeout: float = FLUSH_TIMEOUT) -> FlushResult:
+        """
+        End what is open, send what is queued, and take no more events; blocks. A second call only flushes.
+
+        Args:
+            timeout: Most seconds to wait.
+        """
+        self._book.close()
+        result = self.flush_sync(timeout)
+        self._book.release()
+        return result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+_default_lock = threading.Lock()
+_default: list[Client] = []
+
+
+def default_client() -> Client:
+    """
+    The process's own client, made from the environment, and made anew where that has changed since.
+
+    Raises:
+        ConfigurationError: The environment holds no key or no project id.
+    """
+    config = _config.load(None, None, None, None)
+    with _default_lock:
+        if not _default or _default[0].config != config:
+            _default[:] = [Client()]
+        return _default[0]
+
+
+async def flush(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
+    """
+    Send what every client of the process has accepted so far, and say what became of it.
+
+    Args:
+        timeout: Most seconds to wait, for all of them together.
+    """
+    tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
+    await asyncio.gather(*(ticket.await_done(timeout) for _, ticket in tickets))
+    return combined([worker.result(ticket) for worker, ticket in tickets])
+
+
+def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
+    """
+    Send what every client of the process has accepted so far, and say what became of it; blocks.
+
+    Args:
+        timeout: Most seconds to wait, for all of them together.
+    """
+    tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
+    wait_for_all([ticket for _, ticket in tickets], timeout)
+    return combined([worker.result(ticket) for worker, ticket in tickets])
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)

@@ -1,0 +1,66 @@
+"""
+The errors of this package.
+
+    MindlyticsError
+    ├── ConfigurationError (ValueError)   the client cannot be built: a key, an address or an option is missing or wrong
+    ├── InvalidArgument (ValueError)      one call was given something that the service cannot take
+    ├── DeliveryError                     events could not be delivered; carries the service's answer
+    │   ├── EventRefused                  the service refused one event for good
+    │   └── DeliveryPaused                the service refuses every event for now: wrong key, project or address
+    └── RequestFailed                     a call that is answered at once was refused or got no answer
+
+Only the first two and the last are ever raised. `DeliveryError` and its kinds reach the app through `on_error`.
+"""
+
+__all__ = [
+    "ConfigurationError",
+    "DeliveryError",
+    "DeliveryPaused",
+    "EventRefused",
+    "InvalidArgument",
+    "MindlyticsError",
+    "RequestFailed",
+]
+
+
+class MindlyticsError(Exception):
+    """Any error of this package."""
+
+
+class ConfigurationError(MindlyticsError, ValueError):
+    """A client cannot be built from its arguments and the environment."""
+
+
+class InvalidArgument(MindlyticsError, ValueError):
+    """One call was given something that the service cannot take."""
+
+
+class DeliveryError(MindlyticsError):
+    """
+    Events could not be delivered.
+
+    Attributes:
+        status: HTTP status of the service's answer; 0 when there was none.
+
+        message: What the service answered, cut to 500 characters.
+
+        session_id: The session whose event it was, when it was one event.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, session_id: str | None = None) -> None:
+        super().__init__(f"HTTP {status}: {message}" if status else message)
+        self.status = status
+        self.message = message
+        self.session_id = session_id
+
+
+class EventRefused(DeliveryError):
+    """The service refused one event for good; its neighbours were delivered."""
+
+
+class DeliveryPaused(DeliveryError):
+    """The service refuses every event for now (401, 403 or 404); they wait, and are tried again every minute."""
+
+
+class RequestFailed(DeliveryError):
+    """A call that is answered at once was refused or got no answer."""

@@ -1,0 +1,376 @@
+"""
+One turn in the making, whatever framework it happens in.
+
+An integration opens an exchange with the user's words, notes what happens inside, and closes it with the
+answer, an error or an interruption. Everything else, sessions, conversations and their ends, follows.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mindlytics_core import _model
+from mindlytics_core._clock import IDS, Clock, iso
+from mindlytics_core._conversations import Conversation
+from mindlytics_core._history import ASSISTANT, Message
+from mindlytics_core._model import Properties, Scalar, TokenBasedCost
+from mindlytics_core._scope import Ids
+
+#: Longest text recorded of one side, so that a turn stays below the limit for one event whatever it holds.
+MAX_TEXT_CHARS = 30_000
+TURN_FAILED = "Turn Failed"
+_UNKNOWN_MODEL = "unknown"
+
+
+@dataclass(slots=True)
+class _Tokens:
+    """What one model used within an exchange, over all its calls; None where no call said."""
+
+    prompt: int | None = None
+    completion: int | None = None
+    cached: int = 0
+    reasoning: int = 0
+
+    def add(self, prompt: int | None, completion: int | None, cached: int | None, reasoning: int | None) -> None:
+        if prompt is not None:
+            self.prompt = (self.prompt or 0) + prompt
+        if completion is not None:
+            self.completion = (self.completion or 0) + completion
+        self.cached += cached or 0
+        self.reasoning += reasoning or 0
+
+    def usage(self, model: str) -> TokenBasedCost | None:
+        if self.prompt is None and self.completion is None:
+            return None
+        return TokenBasedCost(model, self.prompt or 0, self.completion or 0)
+
+    def properties(self) -> dict[str, Scalar]:
+        named = {"cached_tokens": self.cached, "reasoning_tokens": self.reasoning}
+        return {name: count for name, count in named.items() if count}
+
+
+class Book(Protocol):
+    """What an exchange needs from its client: where it is recorded, and who waits for its end."""
+
+    clock: Clock
+
+    def closed(self, exchange: "Exchange", messages: Sequence[Message]) -> None:
+        """The exchange is over."""
+        ...
+
+    def suspended(self, exchange: "Exchange", messages: Sequence[Message]) -> None:
+        """The exchange waits for its tools' results."""
+        ...
+
+
+class Exchange:
+    """
+    One turn in the making. Made by `Client.exchange`; every method may be called from any thread.
+
+    The first of `finish`, `fail` and `interrupt` closes it; whatever comes later is ignored.
+
+    Args:
+        book: The client.
+
+        conversation: Where it belongs.
+
+        ids: What it was opened with.
+
+        messages: The model's input, to recognise the conversation by when it goes on.
+
+        user: What the user said, if it is known already.
+
+        assistant_id: Which assistant, agent or graph answers.
+
+        properties: Scalars to keep with the turn.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        conversation: Conversation,
+        ids: Ids,
+        messages: Sequence[Message],
+        *,
+        user: str | None,
+        assistant_id: str | None,
+        properties: Properties,
+    ) -> None:
+        self.turn_id = IDS.new()
+        self.conversation = conversation
+        self.ids = ids
+        self.user = user
+        self.assistant_id = assistant_id
+        self._book = book
+        self._messages = tuple(messages)
+        self._properties = dict(properties)
+        self._started = book.clock.monotonic()
+        self._first_token: float | None = None
+        self._tokens: dict[str, _Tokens] = {}
+        self._last_model: str | None = None
+        self._lock = threading.RLock()
+        self._open = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has neither been finished, failed nor interrupted."""
+        return self._open
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation that the turn will belong to."""
+        return self.conversation.conversation_id
+
+    @property
+    def session_id(self) -> str:
+        """The session that the turn will belong to."""
+        return self.conversation.lifecycle.session_id
+
+    def first_token(self) -> None:
+        """Note that the user sees the first part of the answer now; later calls change nothing."""
+        if self._first_token is None:
+            self._first_token = self._book.clock.monotonic()
+
+    def model_call(
+        self,
+        model: str | None = None,
+        *,
+        prompt_tokens: int | None = None,
+        completion_tokens: int | None = None,
+        cached_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+    ) -> None:
+        """
+        Add one model call's usage.
+
+        Args:
+            model: The model that answered.
+
+            prompt_tokens: Tokens read; None when nobody said.
+
+            completion_tokens: Tokens written; None when nobody said.
+
+            cached_tokens: Those of the tokens read that came from a cache.
+
+            reasoning_tokens: Those of the tokens written that were reasoning.
+        """
+        with self._lock:
+            if not self._open:
+                return
+            self._last_model = model or self._last_model or _UNKNOWN_MODEL
+            tokens = self._tokens.setdefault(self._last_model[: _model.MAX_NAME_CHARS], _Tokens())
+            tokens.add(*map(_count, (prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens)))
+
+    def function_call(
+        self,
+        name: str,
+        *,
+        args: str | None = None,
+        result: str | None = None,
+        runtime: float | None = None,
+        error: BaseException | str | None = None,
+    ) -> None:
+        """
+        Record one tool run, linked to this turn.
+
+        Args:
+            name: The tool's name.
+
+            args: Its arguments, as JSON text.
+
+            result: What it gave back, as text.
+
+            runtime: How long it took, in milliseconds.
+
+            error: What it raised, or that error's class name.
+        """
+        properties: dict[str, Scalar] = {"turn_id": self.turn_id}
+        if error is not None:
+            properties["error"] = _class_name(error)
+        with self._lock:
+            if self._open:
+                self._record(
+                    _model.FunctionCalled,
+                    name=(name or "unknown")[: _model.MAX_NAME_CHARS],
+                    args=None if args is None else _cut(args, properties),
+                    result=None if result is None else _cut(result, properties),
+                    runtime=None if runtime is None else max(round(runtime), 0),
+                    properties=properties,
+                )
+
+    def finish(
+        self,
+        assistant: str,
+        *,
+        user: str | None = None,
+        model: str | None = None,
+        properties: Properties | None = None,
+    ) -> None:
+        """
+        Close the exchange with the answer: one turn is recorded.
+
+        Args:
+            assistant: What the assistant finally answered, as the user got it.
+
+            user: What the user said, where it was not known before.
+
+            model: Whose text the answer is; without it the last model that was called.
+
+            properties: Scalars to keep with the turn.
+        """
+        if self._close(user, properties):
+            self._record_turn(assistant, model)
+            self._book.closed(self, (*self._messages, Message(ASSISTANT, assistant)))
+
+    def fail(
+        self, error: BaseException | str, *, user: str | None = None, properties: Properties | None = None
+    ) -> None:
+        """
+        Close the exchange with an error: no turn, but the event `Turn Failed`.
+
+        Args:
+            error: What was raised, or its class name. Its text is not recorded: it may hold anybody's words.
+
+            user: What the user said, where it was not known before.
+
+            properties: Scalars to keep with the event.
+        """
+        if self._close(user, properties):
+            self._record_failure(error)
+            self._book.closed(self, ())
+
+    def interrupt(
+        self,
+        assistant: str,
+        *,
+        error: BaseException | str = "Interrupted",
+        user: str | None = None,
+        properties: Properties | None = None,
+    ) -> None:
+        """
+        Close the exchange as far as the user saw it: an interrupted turn, or a failed one if they saw nothing.
+
+        Args:
+            assistant: The text that reached the user.
+
+            error: What stopped it, or that error's class name.
+
+            user: What the user said, where it was not known before.
+
+            properties: Scalars to keep with the turn.
+        """
+        if not assistant:
+            self.fail(error, user=user, properties=properties)
+        else:
+            self.finish(assistant, user=user, properties={**(properties or {}), "interrupted": True})
+
+    def await_tools(self, messages: Sequence[Message]) -> None:
+        """
+        Stay open until a later call brings the results of the tools that the model asked for.
+
+        Args:
+            messages: The input so far, with the model's request for tools at its end.
+        """
+        if self._open:
+            self._book.suspended(self, messages)
+
+    def resume(self, messages: Sequence[Message]) -> None:
+        """
+        Go on with the tools' results.
+
+        Args:
+            messages: The input now.
+        """
+        self._messages = tuple(messages)
+
+    def give_up(self) -> None:
+        """Close an exchange that waits for tools whose results never came."""
+        if self._close(None, None):
+            self._record_failure("NoAnswer")
+
+    def _close(self, user: str | None, properties: Properties | None) -> bool:
+        with self._lock:
+            was_open, self._open = self._open, False
+        if not was_open:
+            return False
+        self.user = self.user if user is None else user
+        self._properties.update(properties or {})
+        return True
+
+    def _record_turn(self, assistant: str, model: str | None) -> None:
+        model = (model or self._last_model or "")[: _model.MAX_NAME_CHARS]
+        properties = self._turn_properties()
+        if self._first_token is not None:
+            properties["time_to_first_token_ms"] = _milliseconds(self._first_token - self._started)
+        tokens = self._tokens.pop(model, _Tokens())
+        properties |= tokens.properties()
+        usage = tokens.usage(model)
+        if usage is None and model:
+            properties["model"] = model
+        self._record_other_models()
+        self._record(
+            _model.Turn,
+            user=_cut(self.user or "", properties),
+            assistant=_cut(assistant, properties),
+            assistant_id=self.assistant_id,
+            usage=usage,
+            properties=properties,
+        )
+
+    def _record_failure(self, error: BaseException | str) -> None:
+        properties = self._turn_properties()
+        properties["error"] = _class_name(error)
+        if self.user is not None:
+            properties["user"] = _cut(self.user, properties)
+        if self._last_model is not None:
+            model = self._last_model[: _model.MAX_NAME_CHARS]
+            tokens = self._tokens.pop(model, _Tokens())
+            usage = tokens.usage(model)
+            properties |= tokens.properties() | (usage.properties() if usage else {"model": model})
+        self._record_other_models()
+        lifecycle = self.conversation.lifecycle
+        lifecycle.record_in_conversation(
+            _model.Tracked, self._now(), self.conversation_id, name=TURN_FAILED, properties=properties
+        )
+
+    def _record_other_models(self) -> None:
+        for model, tokens in self._tokens.items():
+            if usage := tokens.usage(model):
+                properties = {"turn_id": self.turn_id, **tokens.properties()}
+                self._record(_model.UsageReported, usage=usage, properties=properties)
+
+    def _turn_properties(self) -> dict[str, Scalar]:
+        latency = _milliseconds(self._book.clock.monotonic() - self._started)
+        return {**self._properties, "turn_id": self.turn_id, "latency_ms": latency}
+
+    def _record(self, kind: type[_model.ConversationEvent], **fields: Any) -> None:
+        lifecycle = self.conversation.lifecycle
+        lifecycle.record_in_conversation(kind, self._now(), self.conversation_id, **fields)
+
+    def _now(self) -> str:
+        return iso(self._book.clock.wall())
+
+
+def _cut(text: str, properties: dict[str, Scalar]) -> str:
+    """Give a text back as a plain one, cut to the longest that is recorded; note what is missing."""
+    if len(text) <= MAX_TEXT_CHARS:
+        return str(text)
+    missing = properties.get("truncated_chars", 0)
+    properties["truncated_chars"] = len(text) - MAX_TEXT_CHARS + (missing if isinstance(missing, int) else 0)
+    return text[:MAX_TEXT_CHARS]
+
+
+def _class_name(error: BaseException | str) -> str:
+    return error if isinstance(error, str) else type(error).__name__
+
+
+def _count(value: Any) -> int | None:
+    """A token count as frameworks hand it over: anything but a sensible number says nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        return None
+    return int(value)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1000), 0)
