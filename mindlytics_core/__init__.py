@@ -2,6 +2,7 @@
 
 from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
+from mindlytics_core._guard import guarded
 from mindlytics_core._history import Message
 from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost
 from mindlytics_core._receipt import Receipt
@@ -51,5 +52,6 @@ __all__ = [
     "default_client",
     "flush",
     "flush_sync",
+    "guarded",
     "model_call_is_claimed",
 ]

@@ -58,7 +58,8 @@ class Book:
         self._reports = reports
         self._before_send = before_send
         self._end_on_exit = end_on_exit
-        self._closed = False
+        #: Whether it takes no more events.
+        self.is_closed = False
         self._live: weakref.WeakValueDictionary[str, Lifecycle] = weakref.WeakValueDictionary()
         self._sessions = OpenSessions(self.clock, self.worker.call_at, idle_timeout)
         self._conversations = Conversations(self, idle_timeout=idle_timeout)
@@ -70,7 +71,7 @@ class Book:
         """Put an event into the queue; never raises."""
         if self._disabled:
             return NOT_TAKEN
-        if self._closed:
+        if self.is_closed:
             return self._drop(event, _stats.CLOSED)
         if self._before_send is not None:
             seen = _guard.call_guarded("before_send", self._before_send, event)
@@ -196,7 +197,7 @@ class Book:
     def close(self) -> None:
         """End what is open, and take no more events."""
         self.end_open(named_too=self._end_on_exit)
-        self._closed = True
+        self.is_closed = True
         PROCESS.keep(self, open_now=False)
 
     def release(self) -> None:

@@ -8,7 +8,6 @@ QUEUE_OVERFLOW = "queue_overflow"
 TOO_LARGE = "too_large"
 ENCODE_ERROR = "encode_error"
 CLOSED = "closed"
-DISABLED = "disabled"
 BEFORE_SEND = "before_send"
 
 

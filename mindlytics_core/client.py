@@ -91,6 +91,11 @@ class Client:
         destination = self.config.destination
         return f"<Client of project {destination.project_id!r} at {destination.endpoint}>"
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more events."""
+        return self._book.is_closed
+
     def create_session(
         self,
         *,
@@ -258,14 +263,14 @@ _default: list[Client] = []
 
 def default_client() -> Client:
     """
-    The process's own client, made from the environment, and made anew where that has changed since.
+    The process's own client, made from the environment; made anew when that has changed or it was closed.
 
     Raises:
         ConfigurationError: The environment holds no key or no project id.
     """
     config = _config.load(None, None, None, None)
     with _default_lock:
-        if not _default or _default[0].config != config:
+        if not _default or _default[0].config != config or _default[0].is_closed:
             _default[:] = [Client()]
         return _default[0]
 
