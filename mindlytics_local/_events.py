@@ -1,0 +1,129 @@
+"""Events in the database, and as the service gives them back."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mindlytics_local._arrival import Arrival, user_named_by
+from mindlytics_local._moment import Moment, written
+
+#: The service knows organisations; on one's own machine there is one.
+ORGANIZATION = "local"
+
+_LIVE_NAMES = {
+    "start_session": "Session Started",
+    "end_session": "Session Ended",
+    "identify": "User Identified",
+    "alias": "User Aliased",
+}
+
+_INSERT = """
+    INSERT INTO events (
+        event_id, app_id, session_id, conversation_id, user_id, device_id, type, event,
+        timestamp, timestamp_us, received_us, body
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def insert(db: sqlite3.Connection, arrival: Arrival, user_id: str | None) -> int:
+    """
+    Store one event, and give its number.
+
+    Args:
+        db: The writer's connection.
+
+        arrival: The event.
+
+        user_id: The app's id of its user: its own, or its session's.
+    """
+    values = (
+        arrival.event_id,
+        arrival.app_id,
+        arrival.session_id,
+        arrival.conversation_id,
+        user_id,
+        arrival.device_id,
+        arrival.type,
+        arrival.event,
+        arrival.at.text,
+        arrival.at.us,
+        arrival.received.us,
+        arrival.body,
+    )
+    return db.execute(_INSERT, values).lastrowid or 0
+
+
+def in_order(db: sqlite3.Connection) -> Iterator[Arrival]:
+    """Every stored event in order of arrival, as it arrived."""
+    for row in db.execute("SELECT * FROM events ORDER BY seq"):
+        data = json.loads(row["body"])
+        yield Arrival(
+            event_id=row["event_id"],
+            app_id=row["app_id"],
+            session_id=row["session_id"],
+            conversation_id=row["conversation_id"],
+            user_id=user_named_by(data),
+            device_id=row["device_id"],
+            type=row["type"],
+            event=row["event"],
+            at=Moment(row["timestamp_us"], row["timestamp"]),
+            received=Moment(row["received_us"], written(row["received_us"])),
+            data=data,
+            body=row["body"],
+        )
+
+
+def numbered(db: sqlite3.Connection, seqs: range) -> list[dict[str, Any]]:
+    """
+    Stored events by number.
+
+    Args:
+        db: The connection.
+
+        seqs: Their numbers.
+    """
+    between = (seqs[0], seqs[-1]) if seqs else (0, -1)
+    return records(db.execute("SELECT * FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq", between).fetchall())
+
+
+def records(rows: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
+    """Rows as the service gives them back: what was sent, and beside it what the service added."""
+    return [_record(row) for row in rows]
+
+
+def live(record: dict[str, Any], user: sqlite3.Row | None) -> dict[str, Any]:
+    """
+    A stored event in the shape of the API document's live events, where everything that happens has a name.
+
+    Args:
+        record: The event, as `records` gives it.
+
+        user: The row of its session's user.
+    """
+    told: dict[str, Any] = {name: record[name] for name in ("conversation_id", "properties") if name in record}
+    return {
+        "organization_id": ORGANIZATION,
+        "app_id": record["app_id"],
+        "session_id": record["session_id"],
+        "user_id": record.get("user_id") or (user["id"] if user is not None else ""),
+        "event_id": record["event_id"],
+        "timestamp": record["timestamp"],
+        "event": record.get("event") or _LIVE_NAMES[record["type"]],
+        **told,
+        "user_traits": json.loads(user["traits"]) if user is not None else {},
+    }
+
+
+def _record(row: sqlite3.Row) -> dict[str, Any]:
+    added = {
+        "seq": row["seq"],
+        "event_id": row["event_id"],
+        "organization_id": ORGANIZATION,
+        "app_id": row["app_id"],
+        "timestamp": row["timestamp"],
+        "received_at": written(row["received_us"]),
+    }
+    known = {"user_id": row["user_id"]} if row["user_id"] is not None else {}
+    sent: dict[str, Any] = json.loads(row["body"])
+    return {**known, **sent, **added}

@@ -1,0 +1,24 @@
+"""How the service is to behave."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    How the service is to behave.
+
+    Attributes:
+        api_keys: The keys that are taken; none means that any is, also none at all.
+
+        admin_key: The key for wiping and for making keys; None leaves both open to whoever may use the service.
+
+        max_body_bytes: Largest request body; a larger one is refused while it is being read.
+
+        loopback_only: Whether the service is for this machine only, so that a request must name it as host.
+    """
+
+    api_keys: tuple[str, ...] = ()
+    admin_key: str | None = None
+    max_body_bytes: int = 8 * 1024 * 1024
+    loopback_only: bool = False

@@ -1,0 +1,169 @@
+"""
+The database: one writer, several readers, and a write that has returned can be read.
+
+Only the writer ever writes or checkpoints, and it closes last. That is what keeps a WAL database safe on the SQLite
+versions whose WAL reset two connections could race in (up to 3.51.2).
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mindlytics_local import _deliveries, _events
+from mindlytics_local._arrival import Arrival
+from mindlytics_local._fold import fold
+from mindlytics_local._schema import WIPE, UnusableDatabase, migrate
+from mindlytics_local._sqlite_rows import SQLiteRows
+from mindlytics_local._threads import DatabaseThreads
+
+Result = TypeVar("Result")
+
+_READERS = 4
+_BUSY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """
+    What became of a delivery.
+
+    Attributes:
+        seqs: The numbers of its events in the store.
+
+        new: Whether it was stored now; False for one that had been stored before.
+    """
+
+    seqs: range
+    new: bool
+
+
+class Store:
+    """
+    Events, and the records that are kept of them.
+
+    Args:
+        path: The SQLite file; it is made if it does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = DatabaseThreads("mindlytics-local-write", 1, self._connect_writer)
+        self._readers = DatabaseThreads("mindlytics-local-read", _READERS, self._connect_reader)
+
+    def open(self) -> None:
+        """
+        Open the file and bring its tables up to date.
+
+        Raises:
+            UnusableDatabase: It cannot be opened, is no database, or a newer version wrote it.
+        """
+        self._writer.start()
+        try:
+            self._writer.submit(_migrate).result()
+        except (sqlite3.Error, UnusableDatabase) as error:
+            self._writer.close()
+            raise UnusableDatabase(f"cannot use {self.path} as database: {error}") from error
+        self._readers.start()
+
+    def close(self) -> None:
+        """Finish what was asked for and close the file."""
+        self._readers.close()
+        self._writer.close()
+
+    async def add(self, arrivals: Sequence[Arrival], delivery: str | None = None) -> Added:
+        """
+        Store events and bring the records up to date, all or nothing; on return both are committed.
+
+        Args:
+            arrivals: The events; at least one.
+
+            delivery: The sender's key of this delivery; one seen before is not stored again.
+        """
+        return await self.write(lambda db: _add(db, arrivals, delivery))
+
+    async def wipe(self) -> None:
+        """Forget every event and record."""
+        await self.write(_wipe)
+
+    async def read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """
+        Run a query.
+
+        Args:
+            work: Is given a connection that cannot write.
+        """
+        return await asyncio.wrap_future(self._readers.submit(work))
+
+    async def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """
+        Run something in a transaction of its own; on return it is committed.
+
+        Args:
+            work: Is given the writer's connection.
+        """
+        return await asyncio.wrap_future(self._writer.submit(lambda db: _in_transaction(db, work)))
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        return _connect(self.path, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        return _connect(self.path, "PRAGMA query_only = 1", "PRAGMA wal_autocheckpoint = 0")
+
+
+def _connect(path: Path, *pragmas: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    try:
+        for pragma in pragmas:
+            db.execute(pragma)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], Result]) -> Result:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db)
+        db.execute("COMMIT")
+    except BaseException:
+        # A full disk has rolled back by itself.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _add(db: sqlite3.Connection, arrivals: Sequence[Arrival], delivery: str | None) -> Added:
+    app_id, received = arrivals[0].app_id, arrivals[0].received
+    if delivery is not None and (seqs := _deliveries.find(db, app_id, delivery)) is not None:
+        return Added(seqs, new=False)
+    rows = SQLiteRows(db)
+    first = last = 0
+    for arrival in arrivals:
+        session = fold(arrival, rows)
+        last = _events.insert(db, arrival, arrival.user_id or session.user_id)
+        first = first or last
+    seqs = range(first, last + 1)
+    if delivery is not None:
+        _deliveries.remember(db, app_id, delivery, seqs, received)
+    return Added(seqs, new=True)
+
+
+def _wipe(db: sqlite3.Connection) -> None:
+    for statement in WIPE:
+        db.execute(statement)
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    migrate(db, _replay)
+
+
+def _replay(db: sqlite3.Connection) -> None:
+    rows = SQLiteRows(db)
+    for arrival in _events.in_order(db):
+        fold(arrival, rows)

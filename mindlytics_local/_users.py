@@ -1,0 +1,131 @@
+"""The endpoints about users, outside sessions."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mindlytics_core import _wire
+from mindlytics_core.exceptions import InvalidArgument
+from mindlytics_local import _body, _json, _keys, _parameters, _people
+from mindlytics_local._arrival import ALIAS, IDENTIFY, plain
+from mindlytics_local._collections import COLLECTIONS, Record, user
+from mindlytics_local._context import app_id, store
+from mindlytics_local._events import ORGANIZATION
+from mindlytics_local._moment import now
+from mindlytics_local._people import Sighting
+from mindlytics_local._query import Query
+from mindlytics_local._reading import in_project
+from mindlytics_local._records import User
+from mindlytics_local._refusal import Refused
+from mindlytics_local._rows import Rows
+from mindlytics_local._sqlite_rows import SQLiteRows
+
+
+async def identify(request: Request) -> Response:
+    """Name a user or a device, and say something about them."""
+    await _keys.check(request)
+    sent = await _sent(request, IDENTIFY)
+    if "id" not in sent and "device_id" not in sent:
+        raise Refused("identify needs an id or a device_id")
+    seen = Sighting(app_id(request), now(), device_id=sent.get("device_id"))
+    return await _decided(request, lambda rows: _people.identified(seen, sent.get("id"), sent.get("traits", {}), rows))
+
+
+async def alias(request: Request) -> Response:
+    """Make two ids one user."""
+    await _keys.check(request)
+    sent = await _sent(request, ALIAS)
+    seen = Sighting(app_id(request), now())
+    return await _decided(request, lambda rows: _people.aliased(seen, sent["id"], sent["previous_id"], rows))
+
+
+async def everybody(request: Request) -> Response:
+    """List the users."""
+    await _keys.check(request)
+    params = request.query_params
+    if params.get("regex"):
+        raise Refused("regex: not known to the local service; ask /bc/v1/db/users/find with a filter")
+    limit, skip = _parameters.count(params, "limit"), _parameters.count(params, "offset")
+    asked = in_project(request, Query(COLLECTIONS["users"], limit=limit, skip=skip or 0))
+    if params.get("sort"):
+        asked = asked.sorted(_sort(_json.read(params["sort"], "sort")))
+    users, total = await store(request).read(lambda db: (asked.find(db), asked.count(db)))
+    return JSONResponse({"users": users, "total": total})
+
+
+async def conversation(request: Request) -> Response:
+    """Give what was said in a conversation."""
+    await _keys.check(request)
+    params = request.query_params
+    if not params.get("conversation_id"):
+        raise Refused("conversation_id is missing")
+    limit, skip = _parameters.count(params, "limit"), _parameters.count(params, "offset")
+    wanted = {"conversation_id": params["conversation_id"], "event": _wire.CONVERSATION_TURN}
+    asked = in_project(
+        request, Query(COLLECTIONS["events"], limit=limit, skip=skip or 0).filtered(wanted).sorted({"timestamp": 1})
+    )
+    records = await store(request).read(lambda db: _turns(db, asked, params.get("user_id")))
+    return JSONResponse([_said(record) for record in records])
+
+
+async def make_key(request: Request) -> Response:
+    """Make an API key."""
+    await _keys.check_admin(request)
+    return JSONResponse({"organization_id": ORGANIZATION, "apikey": await _keys.make(request)})
+
+
+async def _sent(request: Request, kind: str) -> Mapping[str, Any]:
+    sent = _json.read(await _body.read(request), "the body")
+    if not isinstance(sent, dict):
+        raise Refused("the body must be a JSON object")
+    try:
+        # The same fields as those of the event, which alone has a session.
+        return _wire.check({**sent, "type": kind, "session_id": "none"})
+    except InvalidArgument as error:
+        raise Refused(f"{kind}: {plain(error)}") from None
+
+
+async def _decided(request: Request, decide: Callable[[Rows], User]) -> Response:
+    return JSONResponse(await store(request).write(lambda db: _shown(db, decide(SQLiteRows(db)))))
+
+
+def _shown(db: sqlite3.Connection, decided: User) -> Record:
+    return user(db.execute("SELECT * FROM users WHERE user_key = ?", (decided.user_key,)).fetchone())
+
+
+def _sort(given: object) -> object:
+    """The API document's `{"value": field, "order": "asc"}` as a sort like any other."""
+    if isinstance(given, dict) and set(given) == {"value", "order"}:
+        return {str(given["value"]): given["order"]}
+    return given
+
+
+def _turns(db: sqlite3.Connection, asked: Query, user_id: str | None) -> list[Record]:
+    """The turns; when a user is named, by the service's id or any of the app's, only those of their sessions."""
+    records = asked.find(db)
+    if not user_id:
+        return records
+    rows = db.execute(
+        "SELECT session_id, sessions.app_id FROM sessions JOIN user_names USING (user_key)"
+        " WHERE user_key = ? OR (kind = 'alias' AND name = ?)",
+        (user_id, user_id),
+    )
+    theirs = {(row["session_id"], row["app_id"]) for row in rows}
+    return [record for record in records if (record["session_id"], record["app_id"]) in theirs]
+
+
+def _said(record: Record) -> Record:
+    return {side: record["properties"][side] for side in ("user", "assistant")}
+
+
+ROUTES = [
+    Route("/bc/v1/user/list", everybody, methods=["GET"]),
+    Route("/bc/v1/user/conversation", conversation, methods=["GET"]),
+    Route("/bc/v1/user/identify", identify, methods=["POST"]),
+    Route("/bc/v1/user/alias", alias, methods=["POST"]),
+    Route("/bc/v1/orgkeys", make_key, methods=["POST"]),
+]

@@ -1,0 +1,148 @@
+// What is shown, and what happens when something is new or somebody clicks.
+
+const state = { limit: STEP, conversations: [], total: 0, chosen: null, conversation: null, events: [] };
+/** How long new events are gathered before the page asks for what they changed, in milliseconds. */
+const GATHER = 120;
+
+/** Run one at a time; a call during a run makes one more run after it. */
+function oneAtATime(work) {
+  let running = false, again = false;
+  return async function run() {
+    if (running) return void (again = true);
+    running = true;
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof KeyNeeded) askKey();
+      else setStatus("lost");
+    } finally {
+      running = false;
+      if (again) {
+        again = false;
+        run();
+      }
+    }
+  };
+}
+
+const refresh = oneAtATime(async () => {
+  const chosen = state.chosen;
+  const [conversations, total] = await Promise.all([latestConversations(state.limit), conversationCount()]);
+  Object.assign(state, { conversations, total });
+  if (chosen) await refreshChosen(chosen);
+  show();
+});
+
+async function refreshChosen(chosen) {
+  const conversation = await oneConversation(chosen.id, chosen.project);
+  if (state.chosen !== chosen) return;
+  // Another run of the service, or a wipe, may have left a conversation of the same name and other events.
+  const same = conversation && state.conversation && conversation.started_at === state.conversation.started_at;
+  const known = same ? state.events : [];
+  const last = known.reduce((highest, { seq }) => Math.max(highest, seq), 0);
+  const more = conversation ? await eventsOf(chosen.id, conversation.app_id, last) : [];
+  if (state.chosen === chosen) Object.assign(state, { conversation, events: [...known, ...more] });
+}
+
+function show() {
+  const { conversations, total, chosen, conversation } = state;
+  const several = new Set(conversations.map(({ app_id }) => app_id)).size > 1;
+  showList(conversations, chosen, several);
+  byId("count").textContent = total ? counted(total, "conversation") : "";
+  byId("more").hidden = total <= conversations.length;
+  document.body.dataset.view = chosen ? "conversation" : "list";
+  byId("main").classList.toggle("empty", total === 0);
+  byId("welcome").hidden = total > 0 || chosen !== null;
+  byId("choose").hidden = total === 0 ? chosen === null : conversation !== null;
+  byId("choose-text").textContent = chosen ? "This conversation is not here. It appears as soon as it arrives." : "Choose a conversation.";
+  byId("conversation").hidden = conversation === null;
+  document.title = conversation?.title ? `${conversation.title} · Mindlytics local` : "Mindlytics local";
+  if (conversation) showConversation();
+}
+
+function showConversation() {
+  const { conversation, events, chosen } = state;
+  const atEnd = isAtEnd();
+  showHead(conversation, chosen.raw);
+  byId("raw").href = linkTo({ ...chosen, raw: !chosen.raw });
+  if (chosen.raw) showRaw(events);
+  else showTranscript(events, conversation.user_id ?? "User");
+  if (atEnd && state.following) scrollToEnd();
+}
+
+/** The element that scrolls: the transcript beside the list, the whole page on a phone. */
+const scroller = () => (getComputedStyle(byId("main")).overflowY === "auto" ? byId("main") : document.scrollingElement);
+const isAtEnd = () => scroller().scrollHeight - scroller().scrollTop - scroller().clientHeight < 80;
+const scrollToEnd = () => scroller().scrollTo({ top: scroller().scrollHeight });
+
+/** Go where the address says. */
+async function go() {
+  const before = state.chosen;
+  state.chosen = asked();
+  const moved = before?.id !== state.chosen?.id || before?.project !== state.chosen?.project;
+  if (moved) Object.assign(state, { conversation: null, events: [], following: false });
+  if (!moved) return show();
+  await refresh();
+  scroller().scrollTo({ top: 0 });
+  if (before && !state.chosen) byId("list").querySelector("a")?.focus({ preventScroll: true });
+  state.following = true;
+}
+
+let gathering = null;
+
+/** Something is new: look, but not for each of a hundred events at once. */
+function noticed(event) {
+  if (event && state.conversation && event.conversation_id === state.conversation.conversation_id && event.event === TURN) {
+    byId("announce").textContent = `New turn: ${String(event.properties.assistant).slice(0, 200)}`;
+  }
+  gathering ??= setTimeout(() => {
+    gathering = null;
+    refresh();
+  }, GATHER);
+}
+
+function setStatus(kind) {
+  byId("status").dataset.state = kind;
+  byId("status").textContent = { live: "Live", lost: "Reconnecting", key: "Key needed" }[kind];
+}
+
+function askKey() {
+  setStatus("key");
+  if (sessionStorage.getItem(KEY)) byId("ask-key-text").textContent = "The service refused this key. It takes those it was started with.";
+  if (!byId("ask-key").open) byId("ask-key").showModal();
+}
+
+function keepKey(event) {
+  event.preventDefault();
+  sessionStorage.setItem(KEY, byId("key").value.trim());
+  byId("ask-key").close();
+  begin();
+}
+
+function begin() {
+  refresh();
+  follow({ event: noticed, missed: () => startOver(), look: () => noticed(), state: setStatus, key: askKey });
+}
+
+/** More has changed than there are events for: what is shown may be gone. */
+function startOver() {
+  Object.assign(state, { conversation: null, events: [] });
+  noticed();
+}
+
+const snippet = [`MLSDK_SERVER_BASE=${location.origin}`, "MLSDK_API_KEY=anything", "MLSDK_PROJECT_ID=anything"]
+  .map((line) => `export ${line}`)
+  .join("\n");
+byId("snippet").textContent = snippet;
+byId("copy-snippet").addEventListener("click", (event) => copy(event.currentTarget, snippet));
+byId("copy-link").addEventListener("click", (event) => copy(event.currentTarget, location.href));
+byId("ask-key-form").addEventListener("submit", keepKey);
+byId("list").addEventListener("keydown", walkList);
+byId("more").addEventListener("click", () => {
+  state.limit += STEP;
+  refresh();
+});
+addEventListener("hashchange", go);
+setInterval(show, 30_000);
+state.chosen = asked();
+begin();
