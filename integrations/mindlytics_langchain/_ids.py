@@ -1,0 +1,49 @@
+"""Whose and which conversation a run belongs to, as far as LangChain's metadata and configuration say. No state."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from mindlytics_core import Ids
+
+_PREFIX = "mindlytics_"
+_NAMES = ("user_id", "device_id", "session_id", "conversation_id")
+_THREAD = "thread_id"
+
+
+def call_ids(metadata: Mapping[str, Any] | None) -> Ids:
+    """The ids given with the call, as `metadata={"mindlytics_user_id": …}`."""
+    if not metadata:
+        return Ids()
+    return Ids(**{name: as_id(metadata.get(_PREFIX + name)) for name in _NAMES})
+
+
+def framework_ids(*sources: Mapping[str, Any] | None) -> Ids:
+    """
+    The ids that LangChain and LangGraph use themselves.
+
+    A `session_id` is, to LangChain, the key of a message history: where nothing else names the conversation,
+    it names that too.
+
+    Args:
+        sources: Metadata and `configurable`, the first to be believed first.
+    """
+    found = {name: _first(sources, name) for name in _NAMES}
+    found["conversation_id"] = _first(sources, _THREAD) or found["conversation_id"] or found["session_id"]
+    return Ids(**found)
+
+
+def thread_id(*sources: Mapping[str, Any] | None) -> str | None:
+    """LangGraph's name of the thread that can be interrupted and resumed."""
+    return _first(sources, _THREAD)
+
+
+def as_id(value: Any) -> str | None:
+    """An id as it was given, a number as its text; None for what is no id."""
+    if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
+        return None
+    return str(value) or None
+
+
+def _first(sources: tuple[Mapping[str, Any] | None, ...], name: str) -> str | None:
+    return next((found for source in sources if source and (found := as_id(source.get(name)))), None)

@@ -1,0 +1,122 @@
+"""What is known of one run's words: its input, its first model call, what its models said, what was seen of it."""
+
+import asyncio
+from collections import deque
+from typing import Any, NamedTuple
+
+from mindlytics_langchain import _words
+from mindlytics_langchain._langchain import BaseMessage, HumanMessage
+from mindlytics_langchain._translate import last_of, text_of
+from mindlytics_langchain._usage import Result
+
+#: What a stream shows at its start in the place of its input.
+_NOT_YET = {"input": ""}
+#: Model calls that the author of the answer is looked for among.
+_MOST_RESULTS = 50
+
+#: What stops a run from outside; everything else that is raised is its failure.
+STOPS = (GeneratorExit, KeyboardInterrupt, SystemExit, asyncio.CancelledError)
+
+
+class Prompt(NamedTuple):
+    """
+    A model call's input.
+
+    Attributes:
+        messages: Its messages, where it is a chat model.
+
+        text: Its text, where it is not.
+
+        made_inside: Whether a graph's node or a middleware wrote it, not the app's own template.
+
+        wants_call: Whether the model was made to call a tool.
+    """
+
+    messages: tuple[BaseMessage, ...] = ()
+    text: str = ""
+    made_inside: bool = False
+    wants_call: bool = False
+
+    def question(self) -> str | None:
+        """The last human message."""
+        if not self.messages:
+            return self.text or None
+        at = last_of(self.messages, HumanMessage)
+        return None if at is None else text_of(self.messages[at])
+
+
+class Said:
+    """
+    The words of one root run.
+
+    Args:
+        given: Its input, as far as it is known at the start.
+    """
+
+    def __init__(self, given: Any) -> None:
+        #: The run's input; None while a stream hides it.
+        self.given = None if given == _NOT_YET else given
+        #: Whether documents were fetched before the first model call: its prompt is stuffed with them.
+        self.retrieved = False
+        #: The first model call's input.
+        self.first: Prompt | None = None
+        #: Whether the arguments of the last model call's tools are its answer.
+        self.wants_call = False
+        self._results: deque[Result] = deque(maxlen=_MOST_RESULTS)
+        #: What has reached the user of the model call that streams now.
+        self._seen: list[str] = []
+
+    def note_prompt(self, prompt: Prompt, *, internal: bool) -> None:
+        """A model call begins."""
+        self.wants_call = prompt.wants_call
+        if self.first is None:
+            inside = prompt.made_inside or internal or self.retrieved
+            self.first = prompt._replace(made_inside=inside)
+
+    def note_result(self, result: Result) -> None:
+        """A model call has ended."""
+        self._results.append(result)
+
+    def note_token(self, text: str, *, is_first: bool) -> None:
+        """The user sees a piece of text."""
+        if is_first:
+            self._seen = []
+        self._seen.append(text)
+
+    def user(self) -> str:
+        """What the user said."""
+        text = _words.asked(self.given)
+        if text is not None or self.first is None:
+            return _words.whole_input(self.given) if text is None else text
+        question = self.first.question()
+        evident = _words.evident_question(self.given)
+        candidates = (evident, question) if self.first.made_inside else (question, evident)
+        found = next((candidate for candidate in candidates if candidate is not None), None)
+        return _words.whole_input(self.given) if found is None else found
+
+    def last_text(self) -> str:
+        """What a model said last."""
+        return next((result.text for result in reversed(self._results) if result.text), "")
+
+    def author(self, text: str) -> Result | None:
+        """The model call whose text an answer is; without one, the last."""
+        wrote = (result for result in reversed(self._results) if result.text and _alike(result.text, text))
+        return next(wrote, self._results[-1] if self._results else None)
+
+    def seen(self) -> str:
+        """What the user has seen of the answer."""
+        return "".join(self._seen)
+
+    def seen_at_stop(self, error: BaseException) -> str:
+        """What the user has seen when a run was stopped; the parts of a graph's stream arrive without tokens."""
+        return self.seen() or (self.last_text() if isinstance(error, GeneratorExit) else "")
+
+    def seen_when_left(self, output: Any) -> str:
+        """What was delivered of a sync stream; its last chunk is missing in its output."""
+        seen = self.seen()
+        text = _words.answered(output, self.given)
+        return seen if text is None or seen.startswith(text) else text
+
+
+def _alike(one: str, other: str) -> bool:
+    return one in other or other in one

@@ -1,0 +1,199 @@
+"""What the user said and what the assistant answered, found in a run's input and output. No state."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from mindlytics_langchain._json import as_json
+from mindlytics_langchain._langchain import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    PromptValue,
+    ToolMessage,
+    convert_to_messages,
+)
+from mindlytics_langchain._translate import last_of, text_of
+
+_MESSAGES = "messages"
+#: Where LangChain's agents put a structured answer.
+_STRUCTURED = "structured_response"
+#: Names under which a dict's one text is looked for where it holds several.
+_QUESTIONS = ("input", "question", "query", "user_input", "prompt", "text")
+_ANSWERS = ("output", "answer", "response", "result", "text")
+
+
+def messages_in(value: Any) -> list[BaseMessage]:
+    """
+    The messages that a run's input or output consists of; empty where it has none.
+
+    Args:
+        value: A message, messages in any form that LangChain takes, or a dict or state that holds them.
+    """
+    if isinstance(value, BaseMessage):
+        return [value]
+    if isinstance(value, PromptValue):
+        return value.to_messages()
+    if isinstance(value, list | tuple):
+        return _converted(value)
+    held = _field(value, _MESSAGES)
+    if isinstance(held, str):
+        return [HumanMessage(held)]
+    if held is not None:
+        return messages_in(held) if not isinstance(held, Mapping) else _converted([held])
+    return []
+
+
+def asked(value: Any) -> str | None:
+    """
+    The last human message of a run's input; None where it has no messages.
+
+    Args:
+        value: The input.
+    """
+    messages = messages_in(value) or _question_among(value)
+    at = last_of(messages, HumanMessage)
+    return None if at is None else text_of(messages[at])
+
+
+def evident_question(value: Any) -> str | None:
+    """The one text that an input without messages consists of, if there is one."""
+    return _evident_text(value, _QUESTIONS)
+
+
+def whole_input(value: Any) -> str:
+    """An input without messages, in full."""
+    text = evident_question(value)
+    return text if text is not None else as_json(value) if value and not _is_command(value) else ""
+
+
+def answered(output: Any, given: Any) -> str | None:
+    """
+    The answer in a run's output, as the user got it; None where the output has no evident text.
+
+    Args:
+        output: The output.
+
+        given: The run's input: what an output repeats of it is no answer.
+    """
+    if output is None or isinstance(output, str):
+        return output
+    structured = _field(output, _STRUCTURED)
+    if structured is not None:
+        return as_json(structured)
+    messages = messages_in(output)
+    return _last_answer(messages) if messages else _evident_text(_new_in(output, given), _ANSWERS)
+
+
+def whole_output(output: Any, given: Any) -> str | None:
+    """An output without evident text, in full; None where there is nothing in it."""
+    new = _new_in(output, given)
+    if new is None or messages_in(output) or (isinstance(new, Mapping | list | tuple) and not new):
+        return None
+    return as_json({key: _readable(item) for key, item in new.items()} if isinstance(new, Mapping) else new)
+
+
+def asks_for_tools(output: Any) -> AIMessage | None:
+    """The message at the end of an output that only asks for tools, if it is one."""
+    messages = messages_in(output)
+    last = messages[-1] if messages else None
+    if isinstance(last, AIMessage) and last.tool_calls:
+        return last
+    return None
+
+
+def is_resume(value: Any) -> bool:
+    """Whether a graph's input goes on with what was interrupted."""
+    return value is None or _is_command(value)
+
+
+def _last_answer(messages: Sequence[BaseMessage]) -> str | None:
+    """The text at the end of what came after the last question: a checkpointed graph gives its whole history."""
+    start = last_of(messages, HumanMessage)
+    since = messages[0 if start is None else start + 1 :]
+    if not since:
+        return None
+    if isinstance(since[-1], ToolMessage):
+        # A tool whose result is the answer.
+        return text_of(since[-1])
+    at = last_of(since, AIMessage)
+    return None if at is None else text_of(since[at])
+
+
+def _new_in(output: Any, given: Any) -> Any:
+    """An output without what it repeats of the input."""
+    if not isinstance(output, Mapping):
+        return output
+    known = given if isinstance(given, Mapping) else {}
+    return {
+        key: item for key, item in output.items() if item is not None and not (key in known and _same(known[key], item))
+    }
+
+
+def _same(one: Any, other: Any) -> bool:
+    # Only what compares cheaply and safely: an array's `==` is no truth value.
+    return one is other or (isinstance(one, str) and isinstance(other, str) and one == other)
+
+
+def _readable(value: Any) -> Any:
+    return text_of(value) if isinstance(value, BaseMessage) else value
+
+
+def _evident_text(value: Any, names: Iterable[str]) -> str | None:
+    """The text, the only text in a dict, or the one under a usual name."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Mapping):
+        return None
+    texts: dict[Any, str] = {}
+    for key, item in value.items():
+        readable = _readable(item)
+        if isinstance(readable, str):
+            texts[key] = readable
+    if len(texts) == 1:
+        return next(iter(texts.values()))
+    return next((texts[name] for name in names if name in texts), None)
+
+
+def _question_among(value: Any) -> list[BaseMessage]:
+    """The messages in a dict that end with a question; a history that ends with an answer is none."""
+    if not isinstance(value, Mapping):
+        return []
+    for item in value.values():
+        held = messages_in(item) if isinstance(item, BaseMessage | list | PromptValue) else []
+        if held and isinstance(held[-1], HumanMessage):
+            return held
+    return []
+
+
+def _converted(items: Sequence[Any]) -> list[BaseMessage]:
+    """The items as messages, if all of them are messages in some form."""
+    if not all(map(_is_message, items)):
+        # A pair such as ("user", "Hi") is one message.
+        return _converted([items]) if isinstance(items, tuple) and _is_message(items) else []
+    try:
+        return convert_to_messages(items)
+    except (ValueError, NotImplementedError, KeyError):
+        # Roles that LangChain does not know, for example.
+        return [item for item in items if isinstance(item, BaseMessage)]
+
+
+def _is_message(item: Any) -> bool:
+    if isinstance(item, BaseMessage):
+        return True
+    if isinstance(item, Mapping):
+        return "content" in item and ("role" in item or "type" in item)
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], str | list)  # noqa: PLR2004  # a pair
+
+
+def _field(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    if isinstance(value, BaseModel) or hasattr(type(value), "__dataclass_fields__"):
+        return getattr(value, name, None)
+    return None
+
+
+def _is_command(value: Any) -> bool:
+    return type(value).__name__ == "Command"

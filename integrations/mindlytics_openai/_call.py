@@ -1,0 +1,122 @@
+"""One request of the app's, from before it is sent until its outcome is known."""
+
+from typing import Any
+
+from mindlytics_core import guarded, model_call_is_claimed
+from mindlytics_openai._jobs import JOBS
+from mindlytics_openai._openai import openai
+from mindlytics_openai._recording import Recording, known_before
+from mindlytics_openai._request import RawMode, body_of, raw_mode, surface_of, with_usage, without_ids
+from mindlytics_openai._settings import Settings
+from mindlytics_openai._stream import Observer
+from mindlytics_openai._unread import UnreadResponse
+from mindlytics_openai._usage_support import USAGE_SUPPORT
+
+
+class Call:
+    """
+    One request. `failed` and `answered` may be called whatever went wrong in `begin`, and do not raise.
+
+    Args:
+        options: What is to be sent.
+    """
+
+    def __init__(self, options: Any) -> None:
+        #: What is to be sent now.
+        self.options = options
+        self._recording: Recording | None = None
+        #: The recording of an earlier request whose answer this one fetches.
+        self._fetches: Recording | None = None
+        self._raw_mode = RawMode.NONE
+        #: The request as the app made it, while our own question is in it.
+        self._unasked: Any = None
+        #: The server that was asked for usage.
+        self._asked: str | None = None
+
+    def begin(self, settings: Settings, base_url: Any, *, stream: bool) -> None:
+        """Open the exchange, if the request is one that is recorded."""
+        self.options, ids = without_ids(self.options)
+        surface = surface_of(self.options)
+        if surface is None:
+            self._fetches = JOBS.fetched_by(self.options) if not stream else None
+            return
+        self._raw_mode = raw_mode(self.options)
+        # A stream whose response is still to be read by the app may be read in ways that nobody sees.
+        if (self._raw_mode is RawMode.UNREAD and stream) or model_call_is_claimed():
+            return
+        body = body_of(self.options)
+        question = surface.question(body)
+        messages = (*known_before(question), *question.messages)
+        exchange = settings.recorder().exchange(
+            question.user,
+            ids=ids,
+            default_ids=settings.ids,
+            framework_ids=question.ids,
+            messages=messages,
+            continue_within=settings.continue_within,
+            assistant_id=settings.assistant_id,
+        )
+        self._recording = Recording(exchange, surface, question, messages)
+        self._recording.note_results()
+        may_ask = stream and settings.stream_usage and surface.reports_usage_on_demand
+        # Who asked for the HTTP response may read its lines, from which a chunk cannot be taken out.
+        if may_ask and self._raw_mode is RawMode.NONE and "stream_options" not in body:
+            self._ask_usage(str(base_url))
+
+    def failed(self, error: BaseException) -> bool:
+        """Whether the error is the app's; otherwise the request is to be sent again, as the app made it."""
+        recording = self._recording
+        if recording is None:
+            return True
+        with recording.closing("openai.error"):
+            if self._asked and self._unasked is not None and USAGE_SUPPORT.may_be_refused(self._asked, error):
+                self.options, self._unasked = self._unasked, None
+                return False
+            recording.fail(error)
+        return True
+
+    def answered(self, answer: Any) -> Any:
+        """Record the answer, or watch it while it comes; give it back as it is."""
+        if self._fetches is not None:
+            with guarded("openai.fetch"):
+                self._complete(self._fetches, answer)
+        if self._recording is not None:
+            is_watched = False
+            with self._recording.closing("openai.answer"):
+                self._observe(self._recording, answer)
+                is_watched = True
+            if self._asked:
+                # What cannot be watched must not be asked for more than the app wants to see.
+                USAGE_SUPPORT.learn(self._asked, takes=is_watched and self._unasked is not None)
+        return answer
+
+    def _ask_usage(self, server: str) -> None:
+        if USAGE_SUPPORT.may_ask(server):
+            self._asked, self._unasked = server, self.options
+            self.options = with_usage(self.options)
+
+    def _observe(self, recording: Recording, answer: Any) -> None:
+        if self._raw_mode is RawMode.UNREAD:
+            UnreadResponse(recording, answer.http_response)
+            return
+        if self._raw_mode is RawMode.READ:
+            # The SDK keeps what is parsed, so the app gets this very object when it parses.
+            try:
+                answer = answer.parse()
+            except openai.OpenAIError as error:
+                recording.fail(error)
+                return
+        if isinstance(answer, openai.Stream | openai.AsyncStream):
+            Observer(recording, hides_usage=self._unasked is not None).watch(answer)
+        else:
+            self._complete(recording, answer)
+
+    @staticmethod
+    def _complete(recording: Recording, response: Any) -> None:
+        answer = recording.surface.answer(response)
+        if answer.is_pending and answer.id is not None:
+            JOBS.keep(answer.id, recording)
+            return
+        if answer.id is not None:
+            JOBS.discard(answer.id)
+        recording.complete(answer)

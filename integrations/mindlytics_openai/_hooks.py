@@ -1,0 +1,52 @@
+"""Being told when a response is closed or let go of, without a trace afterwards."""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+Told = Callable[[], None]
+
+
+class Hooks:
+    """What is attached to the SDK's objects while they are watched."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], object]] = []
+
+    def on_close(self, response: Any, told: Told) -> None:
+        """Have `told` called after each close of a response."""
+        self._replace(response, "close", _then(response.close, told))
+        self._replace(response, "aclose", _then_async(response.aclose, told))
+
+    def on_release(self, thing: Any, told: Told) -> None:
+        """Have `told` called when nobody holds `thing` any more, or the process ends."""
+        self._undo.append(weakref.finalize(thing, told).detach)
+
+    def undo(self) -> None:
+        """Leave no trace."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _replace(self, response: Any, name: str, method: Any) -> None:
+        setattr(response, name, method)
+        self._undo.append(lambda: delattr(response, name))
+
+
+def _then(close: Any, told: Told) -> Any:
+    def closing() -> None:
+        try:
+            close()
+        finally:
+            told()
+
+    return closing
+
+
+def _then_async(aclose: Any, told: Told) -> Any:
+    async def closing() -> None:
+        try:
+            await aclose()
+        finally:
+            told()
+
+    return closing

@@ -1,0 +1,168 @@
+"""Responses: what a request says, what a response says, and a response put together from its events."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mindlytics_core import Ids, Message
+from mindlytics_openai._content import shown, told_apart
+from mindlytics_openai._reading import (
+    ASSISTANT,
+    Answer,
+    Question,
+    Surface,
+    ToolCall,
+    ToolResult,
+    Usage,
+    as_list,
+    as_text,
+    asking_for,
+    read,
+    text_or_none,
+)
+
+_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+_RESULTS = {"function_call_output", "custom_tool_call_output"}
+_TEXT_EVENTS = {"response.output_text.delta", "response.refusal.delta"}
+_LAST_EVENTS = {"response.completed", "response.incomplete", "response.failed"}
+#: What a response says of itself when it holds an answer; `incomplete` ones were cut by a limit, as others are.
+_ANSWERED = {"completed", "incomplete", None}
+_PENDING = {"queued", "in_progress"}
+
+
+def question(body: Mapping[str, Any]) -> Question:
+    """What a request says."""
+    given = body.get("input")
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else as_list(given)
+    instructions = body.get("instructions")
+    system = (Message("system", instructions),) if isinstance(instructions, str) else ()
+    conversation = body.get("conversation")
+    return Question(
+        messages=(*system, *_messages(items)),
+        user=next((shown(read(item, "content")) for item in reversed(items) if read(item, "role") == "user"), None),
+        results=tuple(_results(items)),
+        ids=Ids(
+            user_id=text_or_none(body.get("safety_identifier")) or text_or_none(body.get("user")),
+            conversation_id=text_or_none(conversation) or text_or_none(read(conversation, "id")),
+        ),
+        model=text_or_none(body.get("model")),
+        wants_call=_forces_the_only_tool(body),
+        continues=text_or_none(body.get("previous_response_id")),
+    )
+
+
+def answer(response: Any) -> Answer:
+    """What a response says."""
+    output = as_list(read(response, "output"))
+    status = read(response, "status")
+    return Answer(
+        id=text_or_none(read(response, "id")),
+        text="".join(_said(item) for item in output),
+        model=text_or_none(read(response, "model")),
+        usage=_usage(read(response, "usage")),
+        calls=tuple(_calls(output)),
+        is_complete=status in _ANSWERED,
+        is_pending=status in _PENDING,
+        error=f"Response{as_text(status).title()}" if status in {"failed", "cancelled"} else None,
+    )
+
+
+class Events:
+    """Puts a response together from its events."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._model: str | None = None
+        self._whole: Answer | None = None
+
+    def add(self, part: Any) -> bool:
+        """Take one event in; say whether the user sees something by it."""
+        kind = read(part, "type")
+        if kind in _TEXT_EVENTS:
+            self._texts.append(as_text(read(part, "delta")))
+            return True
+        if kind in _LAST_EVENTS:
+            self._whole = answer(read(part, "response"))
+        elif kind == "response.created":
+            self._model = text_or_none(read(read(part, "response"), "model"))
+        return False
+
+    def answer(self) -> Answer:
+        """What has come so far."""
+        return self._whole or Answer(text="".join(self._texts), model=self._model, is_complete=False)
+
+
+def _messages(items: Sequence[Any]) -> Iterator[Message]:
+    """The input as messages; what the assistant said in one response may be several items, and is one message."""
+    texts: list[str] = []
+    calls: list[ToolCall] = []
+
+    def said() -> Iterator[Message]:
+        if calls:
+            yield asking_for(calls)
+        elif texts:
+            yield Message(ASSISTANT, "".join(texts))
+        texts.clear()
+        calls.clear()
+
+    for item in items:
+        kind, role = read(item, "type"), read(item, "role")
+        if role == ASSISTANT:
+            texts.append(_said(item))
+        elif kind in _CALLS:
+            calls.extend(_calls([item]))
+        elif kind in _RESULTS:
+            yield from said()
+            yield Message("tool", f"{read(item, 'call_id')}\0{_result(item)}")
+        elif role is not None:
+            yield from said()
+            yield Message(as_text(role), told_apart(read(item, "content")))
+    yield from said()
+
+
+def _said(item: Any) -> str:
+    content = read(item, "content") if read(item, "role") == ASSISTANT else None
+    return content if isinstance(content, str) else "".join(shown([part]) for part in as_list(content))
+
+
+def _calls(items: Sequence[Any]) -> Iterator[ToolCall]:
+    for item in items:
+        field = _CALLS.get(read(item, "type"))
+        if field is not None:
+            yield ToolCall(as_text(read(item, "call_id")), as_text(read(item, "name")), as_text(read(item, field)))
+
+
+def _results(items: Sequence[Any]) -> Iterator[ToolResult]:
+    """The results at the end of the input."""
+    calls = {call.id: call for call in _calls(items)}
+    last_words = max((at for at, item in enumerate(items) if read(item, "role") == ASSISTANT), default=-1)
+    last_call = max((at for at, item in enumerate(items) if read(item, "type") in _CALLS), default=-1)
+    for item in items[max(last_words, last_call) + 1 :]:
+        if read(item, "type") in _RESULTS:
+            call_id = as_text(read(item, "call_id"))
+            yield ToolResult(call_id, calls.get(call_id), _result(item))
+
+
+def _result(item: Any) -> str:
+    output = read(item, "output")
+    return shown(output) if isinstance(output, list | tuple) else as_text(output)
+
+
+def _usage(reported: Any) -> Usage | None:
+    if reported is None:
+        return None
+    return Usage(
+        prompt=read(reported, "input_tokens"),
+        completion=read(reported, "output_tokens"),
+        cached=read(read(reported, "input_tokens_details"), "cached_tokens"),
+        reasoning=read(read(reported, "output_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _forces_the_only_tool(body: Mapping[str, Any]) -> bool:
+    choice = body.get("tool_choice")
+    return (
+        len(as_list(body.get("tools"))) == 1 and isinstance(choice, Mapping) and choice.get("type") != "allowed_tools"
+    )
+
+
+RESPONSES = Surface(question, answer, Events)

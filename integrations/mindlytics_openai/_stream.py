@@ -1,0 +1,169 @@
+"""Watching a stream while the app reads it: the stream stays the SDK's own object, only its source is watched."""
+
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
+
+from mindlytics_core import guarded
+from mindlytics_openai._hooks import Hooks
+from mindlytics_openai._reading import read
+from mindlytics_openai._recording import Recording
+
+
+class Observer:
+    """
+    Sees what one stream delivers, and how it ends.
+
+    Args:
+        recording: The model call.
+
+        hides_usage: Whether the usage chunk is ours, and not for the app.
+    """
+
+    def __init__(self, recording: Recording, *, hides_usage: bool) -> None:
+        #: Whether a read is under way; the SDK closes the response before the read's outcome is known.
+        self.is_reading = False
+        self._recording = recording
+        self._collector = recording.surface.collector()
+        self._hides_usage = hides_usage
+        self._hooks = Hooks()
+        #: Takes parts in; None when the stream is over, or could not be read.
+        self._taker: Generator[None, Any, None] | None = self._take()
+        next(self._taker)
+
+    def watch(self, stream: Any) -> None:
+        """Be told of everything that happens to a stream."""
+        source = stream._iterator  # noqa: SLF001  # what feeds `next`, `for` and every helper alike
+        parts = AsyncParts if hasattr(source, "__anext__") else Parts
+        stream._iterator = parts(source, self)  # noqa: SLF001  # the same
+        # The chat helper closes the response and never the stream.
+        self._hooks.on_close(stream.response, self.closed)
+        # A stream that is let go of unread or half read tells nobody.
+        self._hooks.on_release(stream, self.closed)
+
+    def passes(self, part: Any) -> bool:
+        """Note one part; say whether the app gets it."""
+        if self._taker is not None:
+            try:
+                self._taker.send(part)
+            except StopIteration:
+                # The guard inside has swallowed a fault of ours: what was read is not what the user saw.
+                self._release()
+                self._recording.give_up()
+        return not (self._hides_usage and self._is_usage(part))
+
+    def over(self, error: BaseException) -> None:
+        """A read found the end, or an error."""
+        self._conclude(None if isinstance(error, StopIteration | StopAsyncIteration) else error)
+
+    def closed(self) -> None:
+        """The response was closed, or the stream let go of."""
+        if not self.is_reading:
+            self._conclude(None)
+
+    def _take(self) -> Generator[None, Any, None]:
+        """Take parts in; a coroutine, because one guard around all of them costs less than one around each."""
+        has_begun = False
+        add = self._collector.add
+        with guarded("openai.stream"):
+            while True:
+                if add((yield)) and not has_begun:
+                    has_begun = True
+                    self._recording.exchange.first_token()
+
+    @staticmethod
+    def _is_usage(part: Any) -> bool:
+        if read(part, "usage") is not None:
+            return not read(part, "choices")
+        # Because usage was asked for, every other chunk says that it has none; without us it would not.
+        said = getattr(part, "__pydantic_fields_set__", None)
+        if said is not None:
+            said.discard("usage")
+        return False
+
+    def _conclude(self, error: BaseException | None) -> None:
+        if self._taker is None:
+            return
+        self._release()
+        with self._recording.closing("openai.stream_end"):
+            answer = self._collector.answer()
+            if answer.is_complete or answer.error:
+                self._recording.complete(answer)
+            else:
+                self._recording.stop(answer, error)
+
+    def _release(self) -> None:
+        taker, self._taker = self._taker, None
+        with guarded("openai.unhook"):
+            if taker is not None:
+                taker.close()
+            self._hooks.undo()
+
+
+class Parts:
+    """
+    A stream's source, watched.
+
+    Args:
+        source: The SDK's own.
+
+        observer: Is told.
+    """
+
+    def __init__(self, source: Iterator[Any], observer: Observer) -> None:
+        self._source = source
+        self._observer = observer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        observer = self._observer
+        while True:
+            observer.is_reading = True
+            try:
+                part = next(self._source)
+            except BaseException as error:  # also a Ctrl-C: recorded, and raised on as it is
+                observer.over(error)
+                raise
+            finally:
+                observer.is_reading = False
+            if observer.passes(part):
+                return part
+
+
+class AsyncParts:
+    """
+    An async stream's source, watched.
+
+    Args:
+        source: The SDK's own.
+
+        observer: Is told.
+    """
+
+    def __init__(self, source: AsyncIterator[Any], observer: Observer) -> None:
+        self._source = source
+        self._observer = observer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        observer = self._observer
+        while True:
+            observer.is_reading = True
+            try:
+                part = await anext(self._source)
+            except BaseException as error:  # also a cancellation: recorded, and raised on as it is
+                observer.over(error)
+                raise
+            finally:
+                observer.is_reading = False
+            if observer.passes(part):
+                return part

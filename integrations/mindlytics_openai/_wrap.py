@@ -1,0 +1,135 @@
+"""A client becomes a recording one by a change of its class: all its resources and helpers go through `request`."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from mindlytics_core import Client, Ids, InvalidArgument
+from mindlytics_openai._openai import openai
+from mindlytics_openai._settings import Settings, settings
+from mindlytics_openai._watch import watched
+
+C = TypeVar("C", bound=openai.OpenAI | openai.AsyncOpenAI)
+
+#: Where a client keeps its settings.
+_SETTINGS = "_mindlytics_settings"
+#: Where a class of ours keeps the class that it stands for.
+PLAIN = "_mindlytics_plain"
+#: What a class has whose instances record as soon as they have settings.
+_RECORDS = "_mindlytics_records"
+
+
+def wrap(
+    openai_client: C,
+    /,
+    *,
+    client: Client | None = None,
+    user_id: str | None = None,
+    device_id: str | None = None,
+    session_id: str | None = None,
+    conversation_id: str | None = None,
+    continue_within: float | None = None,
+    assistant_id: str | None = None,
+    stream_usage: bool = True,
+) -> C:
+    """
+    Record the conversations that are held through a client; the client itself is changed and given back.
+
+    A client that is wrapped already stays as it is. Copies made by `with_options` and `copy` record too.
+
+    Args:
+        openai_client: Any `openai` client, sync or async, or a subclass of one.
+
+        client: Records; without it the process's default client, made from the environment.
+
+        user_id: The app's own id of the user.
+
+        device_id: The id of a device, for users who are not known.
+
+        session_id: The visit.
+
+        conversation_id: The conversation; without it one is recognised by its messages.
+
+        continue_within: Seconds that an unnamed conversation waits for its next message, 1,800 by default.
+
+        assistant_id: Which assistant answers.
+
+        stream_usage: Whether streams are asked for their usage where the app did not ask; the app does not see it.
+
+    Raises:
+        ConfigurationError: No client was given and the environment holds no key or no project id.
+
+        InvalidArgument: An argument is of the wrong kind.
+    """
+    if not isinstance(openai_client, openai.OpenAI | openai.AsyncOpenAI):
+        raise InvalidArgument(f"wrap takes an openai client, not a {type(openai_client).__name__}")
+    if own_settings(openai_client) is None:
+        given = settings(
+            client,
+            Ids(user_id, device_id, session_id, conversation_id),
+            continue_within=continue_within,
+            assistant_id=assistant_id,
+            stream_usage=stream_usage,
+        )
+        _become_recording(openai_client, given)
+    return openai_client
+
+
+def unwrap(openai_client: C) -> C:
+    """
+    Undo `wrap`: the client is again what it was. Copies that were made of it go on recording.
+
+    Args:
+        openai_client: The client; one that is not wrapped stays as it is.
+    """
+    vars(openai_client).pop(_SETTINGS, None)
+    openai_client.__class__ = vars(type(openai_client)).get(PLAIN, type(openai_client))
+    return openai_client
+
+
+def own_settings(openai_client: Any) -> Settings | None:
+    """How a wrapped client's calls are recorded."""
+    given: Settings | None = vars(openai_client).get(_SETTINGS)
+    return given
+
+
+def records(kind: type) -> bool:
+    """Whether instances of a class record as soon as they have settings."""
+    return _RECORDS in vars(kind)
+
+
+def _become_recording(openai_client: Any, given: Settings) -> None:
+    kind = type(openai_client)
+    if not records(kind):
+        # Kept by the class that it stands for, so that it lives as long as that one.
+        known = (other for other in kind.__subclasses__() if records(other))
+        openai_client.__class__ = next(known, None) or _recording_class(kind)
+    setattr(openai_client, _SETTINGS, given)
+
+
+def _recording_class(base: type) -> type:
+    """A class that is `base` in all but its requests; with one base only, so that instances can change into it."""
+    plain: Any = base
+    members = {
+        "__module__": base.__module__,
+        "__qualname__": base.__qualname__,
+        "__doc__": base.__doc__,
+        "request": watched(base, plain.request, own_settings),
+        "copy": _keeping_settings(plain.copy),
+        "with_options": _keeping_settings(plain.with_options),
+        PLAIN: vars(base).get(PLAIN, base),
+        _RECORDS: True,
+    }
+    return type(base.__name__, (base,), members)
+
+
+def _keeping_settings(copy: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(copy)
+    def kept(self: Any, *args: Any, **kwargs: Any) -> Any:
+        copied = copy(self, *args, **kwargs)
+        given = own_settings(self)
+        if given is not None:
+            setattr(copied, _SETTINGS, given)
+        return copied
+
+    return kept
