@@ -1,0 +1,74 @@
+"""Fixtures for the tests of every package: a live local service, a client of it, and no leaks between tests."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from chaos import Chaos
+from helpers import API_KEY, PROJECT_ID, Service, environment
+from mindlytics_core import Client, Delivery
+
+try:
+    from mindlytics_local import start
+except ImportError:
+    from standin import start
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the machine's own configuration reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("MLSDK_", "OPENAI_")) or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """A running local service."""
+    with start() as running:
+        yield running
+
+
+@pytest.fixture
+def service_environment(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """The environment from which a default client finds the service."""
+    for name, value in environment(service).items():
+        monkeypatch.setenv(name, value)
+    return service
+
+
+@pytest.fixture
+def new_client(service: Service) -> Iterator[Callable[..., Client]]:
+    """Makes clients of the service, with options; they are closed after the test."""
+    made: list[Client] = []
+
+    def make(**options: Any) -> Client:
+        options.setdefault("delivery", Delivery(linger=0.01))
+        made.append(Client(API_KEY, PROJECT_ID, options.pop("server_endpoint", service.url), **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close(5)
+
+
+@pytest.fixture
+def client(new_client: Callable[..., Client]) -> Client:
+    """A client of the service."""
+    return new_client()
+
+
+@pytest.fixture
+def chaos() -> Iterator[Chaos]:
+    """A server that answers by a script."""
+    with Chaos() as server:
+        yield server
+
+
+@pytest.fixture
+def chaos_client(chaos: Chaos, new_client: Callable[..., Client]) -> Client:
+    """A client of the scripted server, whose waits are short."""
+    delivery = Delivery(linger=0.01, retry_base=0.01, retry_cap=0.02)
+    return new_client(server_endpoint=chaos.url, delivery=delivery)

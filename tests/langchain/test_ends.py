@@ -1,0 +1,245 @@
+"""Failures, cancellations and streams that were left: each is recorded as what it was, and nothing stays open."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
+from langgraph.graph import START, MessagesState, StateGraph
+
+QUESTION = {"question": "Hi"}
+MODEL = {"model": "tiny-1"}
+USAGE = {"model": "tiny-1", "prompt_tokens": 7, "completion_tokens": 3}
+LEFT = {"interrupted": True, "time_to_first_token_ms": "ms", "prompt_tokens": None, "completion_tokens": None}
+
+
+class Stuck(GenericFakeChatModel):
+    """A model that never answers."""
+
+    entered: Any
+
+    async def _agenerate(self, *_: Any, **__: Any) -> Any:
+        self.entered.set()
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+async def stuck() -> Stuck:
+    return Stuck(messages=iter([]), entered=asyncio.Event())
+
+
+async def others_done() -> None:
+    """Let the loop do what it has still to do: it closes generators a few rounds later."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_run_that_fails_is_recorded_as_failed(lab: Any):
+    with pytest.raises(LookupError):
+        lab.chain(lab.say.error(LookupError("private"))).invoke(QUESTION, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "LookupError", model="unknown"))
+
+
+async def test_a_bare_model_that_fails_is_recorded_as_failed(lab: Any):
+    with pytest.raises(LookupError):
+        await lab.model(lab.say.error(LookupError("private"))).ainvoke("Hi", lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "LookupError", model="unknown"))
+
+
+def test_a_step_that_fails_after_the_model_leaves_its_usage(lab: Any):
+    def broken(_: str) -> str:
+        raise KeyError("private")
+
+    with pytest.raises(KeyError):
+        (lab.chain("Hello") | broken).invoke(QUESTION, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "KeyError", **USAGE))
+
+
+def test_a_chain_that_fails_before_any_model_is_recorded_too(lab: Any):
+    with pytest.raises(KeyError):
+        lab.chain("unused").invoke({"wrong": "Hi"}, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "KeyError"))
+
+
+def test_a_stream_that_breaks_is_recorded_as_failed_with_its_question(lab: Any):
+    with pytest.raises(OSError, match="gone"):
+        list(lab.chain(lab.say.broken("one two", OSError("gone"))).stream(QUESTION, lab.config))
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "OSError", model="unknown"))
+
+
+@pytest.mark.parametrize(("chunks", "seen"), [(1, "one"), (2, "one two"), (3, "one two three")])
+def test_a_sync_stream_that_is_left_is_recorded_with_what_was_delivered(chunks: int, seen: str, lab: Any):
+    stream = lab.chain("one two three").stream(QUESTION, lab.config)
+    for _ in range(chunks):
+        next(stream)
+    stream.close()
+
+    left = {"interrupted": True, "time_to_first_token_ms": "ms"}
+    # LangChain lets the model speak on, so what it cost is known.
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", seen, **left))
+
+
+def test_a_sync_stream_that_is_left_because_the_app_raised_is_an_interruption(lab: Any):
+    def show() -> None:
+        for _ in lab.chain("one two three").stream(QUESTION, lab.config):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        show()
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "one", interrupted=True, time_to_first_token_ms="ms"))
+
+
+def test_a_post_processed_stream_that_is_left_keeps_to_its_output(lab: Any):
+    def shout(chunks: Any) -> Any:
+        for chunk in chunks:
+            yield chunk.upper()
+
+    stream = (lab.chain("one two three") | RunnableGenerator(shout)).stream(QUESTION, lab.config)
+    assert [next(stream), next(stream)] == ["ONE", " TWO"]
+    stream.close()
+
+    recorded = next(event for event in lab.arrived() if event["event"] == "Conversation Turn")
+    assert recorded["interrupted"]
+    assert recorded["assistant"] in ("ONE", "ONE TWO")
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+async def test_an_async_stream_that_is_left_is_recorded_with_what_was_delivered(chunks: int, lab: Any):
+    stream = lab.chain("one two three").astream(QUESTION, lab.config)
+    seen = "".join([await anext(stream) for _ in range(chunks)])
+    await stream.aclose()
+    await others_done()
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", seen, **{**LEFT, "model": "unknown"}))
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_a_bare_model_s_stream_that_is_left(chunks: int, lab: Any):
+    stream = lab.model("one two three").stream("Hi", lab.config)
+    seen = "".join([next(stream).text for _ in range(chunks)])
+    stream.close()
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", seen, **{**LEFT, "model": "unknown"}))
+
+
+async def test_a_graph_s_stream_that_is_left_after_its_answer(lab: Any):
+    answering = lab.model("Hello")
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", lambda state: {"messages": [answering.invoke(state["messages"])]})
+    graph.add_node("more", lambda _: {})
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", "more")
+
+    for _ in graph.compile().stream({"messages": [("user", "Hi")]}, lab.config, stream_mode="updates"):
+        break
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", interrupted=True))
+
+
+async def test_a_cancelled_chain_is_recorded_as_failed(stuck: Stuck, lab: Any):
+    task = asyncio.create_task((lab.chain("unused").first | stuck).ainvoke(QUESTION, lab.config))
+    await stuck.entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
+
+
+async def test_a_cancelled_stream_is_recorded_with_what_was_seen(lab: Any):
+    shown = asyncio.Event()
+
+    async def show() -> None:
+        async for _ in lab.chain("one two three").astream(QUESTION, lab.config):
+            shown.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(show())
+    await shown.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await others_done()
+
+    assert lab.arrived()[2]["interrupted"]
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "one", **{**LEFT, "model": "unknown"}))
+
+
+async def test_a_cancelled_bare_model_is_recorded_as_failed(stuck: Stuck, lab: Any):
+    task = asyncio.create_task(stuck.ainvoke("Hi", lab.config))
+    await stuck.entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await others_done()
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
+
+
+async def test_a_bare_model_that_took_too_long_is_recorded_as_failed(stuck: Stuck, lab: Any):
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stuck.ainvoke("Hi", lab.config), 0.01)
+    await others_done()
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
+
+
+def test_retries_add_their_usage_to_one_turn(lab: Any):
+    tried = lab.model(lab.say.error(OSError()), lab.say.text("Hello", (4, 2)))
+
+    (lab.chain("unused").first | tried.with_retry(wait_exponential_jitter=False)).invoke(QUESTION, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", prompt_tokens=4, completion_tokens=2))
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "abatch"])
+async def test_fallbacks_are_one_turn(how: str, lab: Any):
+    tried = lab.model(lab.say.error(OSError())).with_fallbacks([lab.model(lab.say.text("Hello", model="tiny-2"))])
+    chained = lab.chain("unused").first | tried
+    given = [QUESTION] if "batch" in how else QUESTION
+
+    called = getattr(chained, how)(given, lab.config)
+    if how[0] == "a":
+        await called
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", model="tiny-2"))
+
+
+def test_a_model_s_fallbacks_are_one_turn_without_a_chain(lab: Any):
+    lab.model(lab.say.error(OSError())).with_fallbacks([lab.model("Hello")]).invoke("Hi", lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+
+
+def test_a_tool_that_fails_is_told_with_its_error(lab: Any):
+    def broken(question: str) -> Any:
+        answer = lab.model(lab.say.call("add", a=1, b=2)).invoke([HumanMessage(question)])
+        return lab.add.invoke({"a": "one"}) if isinstance(answer, AIMessage) else None
+
+    with pytest.raises(ValueError, match="validation"):
+        RunnableLambda(broken).invoke("1+2?", lab.config)
+
+    call = lab.function(1, "add", '{"a": "one"}', None, error="ValidationError")
+    used = {"model": "tiny-1", "prompt_tokens": 5, "completion_tokens": 2}
+    assert lab.arrived() == lab.whole(1, call, lab.failed(1, "1+2?", "ValidationError", **used))
+
+
+def test_a_tool_loop_without_an_answer_is_recorded_as_failed(lab: Any):
+    def loop(question: str) -> None:
+        for call in lab.model(lab.say.call("add", a=1, b=2)).invoke(question).tool_calls:
+            lab.add.invoke(call)
+
+    RunnableLambda(loop).invoke("1+2?", lab.config)
+
+    used = {"model": "tiny-1", "prompt_tokens": 5, "completion_tokens": 2}
+    assert lab.arrived() == lab.whole(
+        1, lab.function(1, "add", '{"a": 1, "b": 2}', "3"), lab.failed(1, "1+2?", "NoAnswer", **used)
+    )

@@ -1,0 +1,232 @@
+"""One turn for each run that the app makes, whatever happens inside."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.fake import FakeListLLM
+from langchain_core.messages import HumanMessage
+from langchain_core.prompts import PromptTemplate
+from langchain_core.runnables import RunnableLambda
+
+QUESTION = {"question": "Hi"}
+STREAMED = {"time_to_first_token_ms": "ms"}
+
+
+async def call(runnable: Any, how: str, given: Any, config: Any) -> None:
+    """Run it in one of LangChain's ways."""
+    if how == "invoke":
+        runnable.invoke(given, config)
+    elif how == "ainvoke":
+        await runnable.ainvoke(given, config)
+    elif how == "stream":
+        list(runnable.stream(given, config))
+    elif how == "astream":
+        async for _ in runnable.astream(given, config):
+            pass
+    elif how == "batch":
+        runnable.batch([given], config)
+    elif how == "abatch":
+        await runnable.abatch([given], config)
+    else:
+        async for _ in runnable.astream_events(given, config, version="v2"):
+            pass
+
+
+WAYS = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch", "astream_events"]
+
+
+def streamed(how: str) -> dict[str, str]:
+    return STREAMED if "stream" in how else {}
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_chain_is_one_turn(how: str, lab: Any):
+    await call(lab.chain("Hello there"), how, QUESTION, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **streamed(how)))
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_chat_model_by_itself_is_one_turn(how: str, lab: Any):
+    await call(lab.model("Hello there"), how, "Hi", lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **streamed(how)))
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_model_that_takes_text_is_one_turn(how: str, lab: Any):
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": "unknown"}
+
+    await call(FakeListLLM(responses=["Hello"]), how, "Hi", lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **nothing))
+
+
+async def test_a_model_that_takes_text_may_stand_in_a_chain(lab: Any):
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": "unknown"}
+
+    (PromptTemplate.from_template("Say {word}") | FakeListLLM(responses=["Hello"])).invoke({"word": "it"}, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Say it", "Hello", **nothing))
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_an_agent_with_a_tool_is_one_turn(how: str, lab: Any):
+    agent = create_agent(
+        lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3.")), [lab.add], name="calculator"
+    )
+
+    await call(agent, how, {"messages": [("user", "1+2?")]}, lab.config)
+
+    first = {"time_to_first_token_ms": "ms"} if how == "astream_events" else {}
+    assert lab.arrived() == lab.whole(
+        1,
+        lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
+        lab.turn(1, "1+2?", "It is 3.", assistant_id="calculator", prompt_tokens=12, completion_tokens=5, **first),
+    )
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "abatch"])
+async def test_a_tool_loop_written_by_hand_is_one_turn(how: str, lab: Any):
+    asked = lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3."))
+
+    def loop(question: str) -> str:
+        messages: list[Any] = [HumanMessage(question)]
+        while True:
+            answer = asked.bind_tools([lab.add]).invoke(messages)
+            messages.append(answer)
+            if not answer.tool_calls:
+                return answer.content
+            messages += [lab.add.invoke(tool_call) for tool_call in answer.tool_calls]
+
+    await call(RunnableLambda(loop), how, "1+2?", lab.config)
+
+    assert lab.arrived() == lab.whole(
+        1,
+        lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
+        lab.turn(1, "1+2?", "It is 3.", prompt_tokens=12, completion_tokens=5),
+    )
+
+
+def test_a_tool_loop_outside_of_any_chain_is_one_turn(lab: Any):
+    asked = lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3."))
+    messages: list[Any] = [HumanMessage("1+2?")]
+    messages.append(asked.invoke(messages, lab.config))
+    messages += [lab.add.invoke(tool_call, lab.config) for tool_call in messages[-1].tool_calls]
+    asked.invoke(messages, lab.config)
+
+    assert lab.arrived() == lab.whole(
+        1,
+        lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
+        lab.turn(1, "1+2?", "It is 3.", prompt_tokens=12, completion_tokens=5),
+    )
+
+
+def test_a_call_that_the_model_was_made_to_make_is_its_answer(lab: Any):
+    class Extracting(type(lab.model("x"))):  # type: ignore[misc]
+        def _get_invocation_params(self, *_: Any, **__: Any) -> dict[str, Any]:
+            return {"tool_choice": "required"}
+
+    Extracting(messages=iter([lab.say.call("order", number=7)])).invoke("Order 7", lab.config)
+
+    used = {"prompt_tokens": 5, "completion_tokens": 2}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Order 7", '{"number": 7}', **used))
+
+
+def test_each_of_a_batch_is_a_conversation_of_its_own(lab: Any):
+    echo = RunnableLambda(lambda word: lab.model(f"{word}!").invoke(word).content)
+
+    echo.batch([f"word {n}" for n in range(20)], lab.config)
+
+    turns = [event for event in lab.arrived() if event["event"] == "Conversation Turn"]
+    expected = {f"word {n}": lab.whole(0, lab.turn(0, f"word {n}", f"word {n}!")) for n in range(20)}
+    assert sorted(turn["user"] for turn in turns) == sorted(expected)
+    assert all(turn["assistant"] == turn["user"] + "!" for turn in turns)
+    assert len({turn["session"] for turn in turns}) == 20
+    assert len(lab.arrived()) == 100
+
+
+async def test_runs_at_the_same_time_never_mix(lab: Any):
+    async def answer(word: str) -> str:
+        await asyncio.sleep(0)
+        answer = await lab.model(f"{word}!").ainvoke(f"say {word}")
+        await asyncio.sleep(0)
+        return answer.content
+
+    await asyncio.gather(*(RunnableLambda(answer).ainvoke(f"word {n}", lab.config) for n in range(20)))
+
+    found = lab.arrived()
+    for n in range(1, 21):
+        mine = [event for event in found if event["session"] == f"S{n}"]
+        user = next(event["user"] for event in mine if "user" in event)
+        assert mine == lab.whole(n, lab.turn(n, user, user.removeprefix("say ") + "!"))
+
+
+def test_a_tool_or_a_step_called_by_itself_is_no_exchange(lab: Any):
+    lab.add.invoke({"a": 1, "b": 2}, lab.config)
+    lab.chain("unused").first.invoke(QUESTION, lab.config)
+    lab.chain("unused").last.invoke("text", lab.config)
+    RunnableLambda(lambda _: {"documents": [1, 2]}).invoke("x", lab.config)
+
+    assert lab.arrived() == []
+
+
+def test_a_canned_answer_is_a_turn_without_usage(lab: Any):
+    RunnableLambda(lambda _: "We are closed.").invoke("Hi", lab.config)
+
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "We are closed.", **nothing))
+
+
+@pytest.mark.skipif(not hasattr(BaseChatModel, "stream_events"), reason="an older langchain-core")
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+@pytest.mark.parametrize("kind", ["model", "agent"])
+async def test_the_third_version_of_streaming_is_one_turn(kind: str, lab: Any):
+    model = lab.model("Hello there")
+    given: Any = "Hi" if kind == "model" else {"messages": [("user", "Hi")]}
+    stream = (model if kind == "model" else create_agent(model, [])).astream_events(given, lab.config, version="v3")
+    async for _ in await stream:
+        pass
+    for _ in range(50):
+        # The model's own task ends a few rounds after its last event.
+        await asyncio.sleep(0)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **STREAMED))
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream"])
+async def test_a_wrapped_client_below_the_handler_records_nothing_more(how: str, lab: Any):
+    openai = pytest.importorskip("openai")
+    langchain_openai = pytest.importorskip("langchain_openai")
+    wrap = pytest.importorskip("mindlytics_openai").wrap
+    http = pytest.importorskip("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    part = {"id": "c1", "created": 1, "model": "tiny-1", "usage": usage}
+    said = {"role": "assistant", "content": "Hello"}
+
+    def reply(request: Any) -> Any:
+        choice = {"index": 0, "finish_reason": "stop"}
+        if b'"stream":true' in request.content.replace(b" ", b""):
+            chunk = {**part, "object": "chat.completion.chunk", "choices": [{**choice, "delta": said}]}
+            body = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n"
+            return http.Response(200, text=body, headers={"content-type": "text/event-stream"})
+        return http.Response(200, json={**part, "object": "chat.completion", "choices": [{**choice, "message": said}]})
+
+    options = {"api_key": "none", "base_url": "http://provider.test/v1"}
+    sync = openai.OpenAI(http_client=http.Client(transport=http.MockTransport(reply)), **options)
+    later = openai.AsyncOpenAI(http_client=http.AsyncClient(transport=http.MockTransport(reply)), **options)
+    model = langchain_openai.ChatOpenAI(
+        model="tiny-1",
+        client=wrap(sync, client=lab.client).chat.completions,
+        async_client=wrap(later, client=lab.client).chat.completions,
+    )
+
+    await call(model, how, "Hi", lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **streamed(how)))
+    sync.close()
+    await later.close()

@@ -1,0 +1,155 @@
+"""Whatever comes in, the app never notices, and no run stays open."""
+
+import threading
+import uuid
+from typing import Any
+
+import pytest
+from helpers import events, shape
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
+
+from mindlytics_core import Client
+from mindlytics_langchain import _runs
+from mindlytics_langchain._recorder import Recorder
+from mindlytics_langchain._recording import Recording
+from mindlytics_langchain._runs import RunTable
+from mindlytics_langchain._said import Said
+
+QUESTION = {"question": "Hi"}
+
+
+@pytest.fixture
+def _broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("private")
+
+    for owner, name in [(Recorder, "begin"), (Recorder, "end"), (Recorder, "find"), (Said, "user")]:
+        monkeypatch.setattr(owner, name, broken)
+
+
+@pytest.mark.usefixtures("_broken")
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream"])
+async def test_a_fault_of_ours_never_reaches_the_app(
+    how: str, lab: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+):
+    called = getattr(lab.chain("Hello"), how)(QUESTION, lab.config)
+    if how == "ainvoke":
+        answer = await called
+    elif how == "astream":
+        answer = "".join([chunk async for chunk in called])
+    else:
+        answer = "".join(called)
+
+    assert answer == "Hello"
+    assert capfd.readouterr() == ("", "")
+    assert {record.name for record in caplog.records} <= {"mindlytics", "asyncio"}
+    assert "private" not in caplog.text
+
+
+def test_a_fault_at_the_end_leaves_no_exchange_open(
+    lab: Any, client: Client, service: Any, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(Said, "author", broken)
+    lab.chain("Hello").invoke(QUESTION, lab.config)
+
+    assert client.flush_sync()
+    found = events(service)
+    ends = ["Turn Failed", "Conversation Ended", "end_session"]
+    assert shape(found) == ["start_session", "Conversation Started", *ends]
+    assert found[2]["properties"]["error"] == "UnreadableRun"
+
+
+@pytest.mark.parametrize("given", [None, [], {}, {"messages": None}, {"messages": []}, 7, object()])
+def test_odd_inputs_are_recorded_as_far_as_possible(given: Any, lab: Any):
+    model = lab.model("Hello")
+    RunnableLambda(lambda _: model.invoke([AIMessage("Good morning")]).text).invoke(given, lab.config)
+
+    assert [event["assistant"] for event in lab.arrived() if "assistant" in event] == ["Hello"]
+
+
+def test_a_tool_s_odd_result_is_recorded(lab: Any):
+    @tool
+    def odd(what: str) -> Any:
+        """Give something odd."""
+        return {"what": what, "lock": threading.Lock()}
+
+    def loop(question: str) -> str:
+        odd.invoke({"what": question})
+        return "done"
+
+    RunnableLambda(loop).invoke("Hi", lab.config)
+
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
+    call = lab.function(1, "odd", '{"what": "Hi"}', '{"what": "Hi", "lock": "[lock]"}')
+    assert lab.arrived() == lab.whole(1, call, lab.turn(1, "Hi", "done", **nothing))
+
+
+def test_ten_megabytes_of_context_are_cut(lab: Any):
+    lab.model("Hello").invoke([HumanMessage("x" * 10_000_000)], lab.config)
+
+    turn = lab.arrived()[2]
+    assert turn["truncated_chars"] + len(turn["user"]) == 10_000_000
+
+
+def test_a_run_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch, lab: Any):
+    monkeypatch.setattr(_runs, "AGE_LIMIT", 0)
+    messages = [[HumanMessage("Hi")]]
+    lab.handler.on_chat_model_start(None, messages, run_id=uuid.uuid4())
+    lab.handler.on_chain_start(None, "next", run_id=uuid.uuid4())
+
+    assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "NeverEnded", model="unknown"))
+
+
+class Recorded(Recording):
+    def __init__(self) -> None:
+        self.given_up = False
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+
+def test_the_run_table_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_runs, "MOST_ROOTS", 3)
+    table = RunTable()
+    recordings = [Recorded() for _ in range(5)]
+    for recording in recordings:
+        table.begin(uuid.uuid4(), tuple, "", lambda recording=recording: recording)
+
+    assert len(table) == 3
+    assert [recording.given_up for recording in recordings] == [True, True, False, False, False]
+
+
+def test_a_busy_run_is_not_the_one_that_is_given_up():
+    now = [0.0]
+    table = RunTable(lambda: now[0])
+    old, busy, new = (uuid.uuid4() for _ in range(3))
+    table.begin(old, tuple, "", Recorded)
+    table.begin(busy, tuple, "", Recorded)
+    now[0] = 3000.0
+    table.begin(uuid.uuid4(), lambda: [busy], "", Recorded)
+    now[0] = 4000.0
+    table.begin(new, tuple, "", Recorded)
+
+    assert [table.is_running(run_id) for run_id in (old, busy, new)] == [False, True, True]
+
+
+def test_one_handler_serves_many_threads(lab: Any):
+    chain = lab.chain("Hello")
+    threads = [
+        threading.Thread(target=lambda: [chain.invoke(QUESTION, lab.config) for _ in range(20)]) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = lab.arrived()
+    assert len(found) == 8 * 20 * 5
+    for at in range(0, len(found), 5):
+        number = at // 5 + 1
+        assert found[at : at + 5] == lab.whole(number, lab.turn(number, "Hi", "Hello"))

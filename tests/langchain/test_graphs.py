@@ -1,0 +1,276 @@
+"""Graphs: threads, interrupts, hand-offs and whatever else runs below one root."""
+
+from typing import Any, TypedDict
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import entrypoint, task
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
+from pydantic import BaseModel
+
+from mindlytics_langchain import MindlyticsHandler
+
+THREAD = {"thread_id": "t1"}
+ASKED = {"messages": [("user", "Delete it.")]}
+MINE = {"session": "S1", "conversation": "t1"}
+STARTED = [{"event": "start_session", "session": "S1"}, {"event": "Conversation Started", **MINE}]
+
+
+def answering(lab: Any, *answers: Any, **options: Any) -> Any:
+    """A graph of one node that answers."""
+    model = lab.model(*answers)
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(**options)
+
+
+@pytest.fixture
+def confirm() -> Any:
+    """A tool that asks a person."""
+
+    @tool
+    def confirm(what: str) -> str:
+        """Ask a person."""
+        return f"{what}: {interrupt('Really?')}"
+
+    return confirm
+
+
+def test_a_graph_s_name_is_its_assistant(lab: Any):
+    answering(lab, "Hello", name="support").invoke({"messages": [("user", "Hi")]}, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", assistant_id="support"))
+
+
+@pytest.mark.parametrize("other", [False, True])
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream"])
+async def test_an_interrupt_and_its_resume_are_one_exchange(how: str, other: bool, confirm: Any, lab: Any):  # noqa: FBT001
+    model = lab.model(lab.say.call("confirm", what="delete"), lab.say.text("Deleted."))
+    agent = create_agent(model, [confirm], checkpointer=InMemorySaver())
+
+    async def run(given: Any, config: Any) -> None:
+        called = getattr(agent, how)(given, config)
+        if how == "ainvoke":
+            await called
+        elif how == "stream":
+            list(called)
+
+    await run(ASKED, {**lab.config, "configurable": THREAD})
+    assert lab.arrived() == STARTED
+    handler = MindlyticsHandler(client=lab.client) if other else lab.handler
+    await run(Command(resume="yes"), {"callbacks": [handler], "configurable": THREAD})
+
+    call = lab.function(1, "confirm", '{"what": "delete"}', "delete: yes")
+    done = lab.turn(1, "Delete it.", "Deleted.", prompt_tokens=12, completion_tokens=5)
+    assert lab.arrived() == [*STARTED, {**call, **MINE}, {**done, **MINE}]
+
+
+def test_an_interrupt_twice_is_still_one_exchange(lab: Any):
+    def ask(_: Any) -> Any:
+        return {"messages": [AIMessage(f"{interrupt('name?')} {interrupt('age?')}")]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("ask", ask)
+    graph.add_edge(START, "ask")
+    compiled = graph.compile(checkpointer=InMemorySaver())
+    config = {**lab.config, "configurable": THREAD}
+
+    compiled.invoke(ASKED, config)
+    compiled.invoke(Command(resume="Ann"), config)
+    compiled.invoke(Command(resume="30"), config)
+
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
+    assert lab.arrived() == [*STARTED, {**lab.turn(1, "Delete it.", "Ann 30", **nothing), **MINE}]
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+async def test_a_static_breakpoint_and_its_continuation_are_one_exchange(how: str, lab: Any):
+    compiled = answering(lab, "Done.", checkpointer=InMemorySaver(), interrupt_before=["answer"])
+    config = {**lab.config, "configurable": THREAD}
+
+    for given in (ASKED, None):
+        called = getattr(compiled, how)(given, config)
+        if how == "ainvoke":
+            await called
+
+    assert lab.arrived() == [*STARTED, {**lab.turn(1, "Delete it.", "Done."), **MINE}]
+
+
+def test_something_new_instead_of_a_resume_gives_the_old_exchange_up(confirm: Any, lab: Any):
+    model = lab.model(lab.say.call("confirm", what="delete"), lab.say.text("Never mind."))
+    agent = create_agent(model, [confirm], checkpointer=InMemorySaver())
+    config = {**lab.config, "configurable": THREAD}
+
+    agent.invoke(ASKED, config)
+    agent.invoke({"messages": [("user", "Stop.")]}, config)
+
+    used = {"model": "tiny-1", "prompt_tokens": 5, "completion_tokens": 2}
+    assert lab.arrived() == [
+        *STARTED,
+        {**lab.failed(1, "Delete it.", "NoAnswer", **used), **MINE},
+        {**lab.turn(2, "Stop.", "Never mind."), **MINE},
+    ]
+
+
+def test_a_person_in_the_loop_of_an_agent_s_tools(lab: Any):
+    model = lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3."))
+    asks = HumanInTheLoopMiddleware(interrupt_on={"add": True})
+    agent = create_agent(model, [lab.add], middleware=[asks], checkpointer=InMemorySaver())
+    config = {**lab.config, "configurable": THREAD}
+
+    agent.invoke({"messages": [("user", "1+2?")]}, config)
+    assert lab.arrived() == STARTED
+    agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), config)
+
+    call = lab.function(1, "add", '{"a": 1, "b": 2}', "3")
+    done = lab.turn(1, "1+2?", "It is 3.", prompt_tokens=12, completion_tokens=5)
+    assert lab.arrived() == [*STARTED, {**call, **MINE}, {**done, **MINE}]
+
+
+def test_parallel_tools_are_function_calls_of_one_turn(lab: Any):
+    first, second = lab.say.call("add", a=1, b=2), lab.say.call("add", a=3, b=4)
+    second.tool_calls[0]["id"] = "other"
+    first.tool_calls = [*first.tool_calls, *second.tool_calls]
+    agent = create_agent(lab.model(first, lab.say.text("3 and 7")), [lab.add])
+
+    agent.invoke({"messages": [("user", "both?")]}, lab.config)
+
+    found = lab.arrived()
+    assert sorted(found[2:4], key=lambda event: event["result"]) == [
+        {**lab.function(1, "add", '{"a": 1, "b": 2}', "3"), "session": "S1", "conversation": "C1"},
+        {**lab.function(1, "add", '{"a": 3, "b": 4}', "7"), "session": "S1", "conversation": "C1"},
+    ]
+    assert found[:2] + found[4:] == lab.whole(1, lab.turn(1, "both?", "3 and 7", prompt_tokens=12, completion_tokens=5))
+
+
+def test_a_structured_answer_is_its_json(lab: Any):
+    class Order(BaseModel):
+        number: int
+
+    agent = create_agent(lab.model(lab.say.call("Order", number=7)), [], response_format=Order)
+
+    agent.invoke({"messages": [("user", "order 7")]}, lab.config)
+
+    used = {"prompt_tokens": 5, "completion_tokens": 2}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "order 7", '{"number": 7}', **used))
+
+
+def test_a_middleware_s_model_calls_add_usage_and_no_turn(lab: Any):
+    helper = lab.model(lab.say.text("a summary", (100, 10), model="helper-1"))
+
+    class Summarise(AgentMiddleware):
+        def before_model(self, *_: Any) -> None:
+            helper.invoke("Summarise this: …", {"metadata": {"lc_source": "summarization"}})
+
+    agent = create_agent(lab.model("Hello"), [], middleware=[Summarise()])
+
+    agent.invoke({"messages": [("user", "Hi")]}, lab.config)
+
+    usage = {"event": "Conversation Usage", "turn": "T1", "model": "helper-1"}
+    found = lab.arrived()
+    assert found == lab.whole(
+        1,
+        {**usage, "prompt_tokens": 100, "completion_tokens": 10},
+        lab.turn(1, "Hi", "Hello"),
+    )
+
+
+def test_a_hand_off_between_agents_is_one_turn(lab: Any):
+    @tool
+    def to_sales() -> Command[Any]:
+        """Hand over to sales."""
+        return Command(goto="sales", graph=Command.PARENT, update={"messages": [HumanMessage("to sales", name="desk")]})
+
+    desk = create_agent(lab.model(lab.say.call("to_sales")), [to_sales], name="desk")
+    sales = create_agent(lab.model("Which size?"), [], name="sales")
+    graph = StateGraph(MessagesState)
+    graph.add_node("desk", desk, destinations=("sales",))
+    graph.add_node("sales", sales)
+    graph.add_edge(START, "desk")
+
+    graph.compile(name="shop").invoke({"messages": [("user", "A shirt?")]}, lab.config)
+
+    found = lab.arrived()
+    turns = [event for event in found if event["event"] == "Conversation Turn"]
+    assert [(turn["user"], turn["assistant"], turn["prompt_tokens"]) for turn in turns] == [
+        ("A shirt?", "Which size?", 12)
+    ]
+    assert turns[0]["assistant_id"] == "shop"
+    assert "Turn Failed" not in [event["event"] for event in found]
+
+
+def test_subgraphs_and_parallel_nodes_are_one_turn(lab: Any):
+    class State(TypedDict, total=False):
+        question: str
+        one: str
+        two: str
+        answer: str
+
+    def node(name: str, text: str) -> Any:
+        model = lab.model(text)
+        return lambda state: {name: model.invoke(f"work on {state['question']}").content}
+
+    inner = StateGraph(State)
+    inner.add_node("write", node("answer", "The answer."))
+    inner.add_edge(START, "write")
+    graph = StateGraph(State)
+    graph.add_node("first", node("one", "1"))
+    graph.add_node("second", node("two", "2"))
+    graph.add_node("last", inner.compile())
+    graph.add_edge(START, "first")
+    graph.add_edge(START, "second")
+    graph.add_edge(["first", "second"], "last")
+
+    graph.compile().invoke({"question": "Why?"}, lab.config)
+
+    used = {"prompt_tokens": 21, "completion_tokens": 9}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Why?", "The answer.", **used))
+
+
+def test_the_functional_api_is_one_turn(lab: Any):
+    model = lab.model("Hello")
+
+    @task
+    def answer(question: str) -> str:
+        return str(model.invoke(question).text)
+
+    @entrypoint()
+    def workflow(question: str) -> str:
+        return answer(question).result()
+
+    workflow.invoke("Hi", lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream"])
+async def test_a_model_that_is_given_the_handler_in_a_node_is_part_of_the_graph(how: str, lab: Any):
+    model = lab.model("Hello")
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", lambda state: {"messages": [model.invoke(state["messages"], lab.config)]})
+    graph.add_edge(START, "answer")
+    called = getattr(graph.compile(), how)({"messages": [("user", "Hi")]}, lab.config)
+    if how == "ainvoke":
+        await called
+    elif how == "stream":
+        list(called)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+
+
+def test_a_checkpointed_answer_is_the_last_one_only(lab: Any):
+    compiled = answering(lab, "one", "two", checkpointer=InMemorySaver())
+    config = {**lab.config, "configurable": THREAD}
+
+    for question in ("first", "second"):
+        compiled.invoke({"messages": [("user", question)]}, config)
+
+    turns = [(event["user"], event["assistant"]) for event in lab.arrived() if "assistant" in event]
+    assert turns == [("first", "one"), ("second", "two")]

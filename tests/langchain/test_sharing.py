@@ -1,0 +1,239 @@
+"""One run that is seen in several ways is recorded once; a handler can be copied, pickled and installed."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from helpers import Service, events, shape
+from langchain_core.caches import InMemoryCache
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda, RunnableParallel, RunnablePassthrough
+
+from mindlytics_core import (
+    Client,
+    ConfigurationError,
+    InvalidArgument,
+    default_client,
+    flush_sync,
+    model_call_is_claimed,
+)
+from mindlytics_langchain import MindlyticsHandler, install, uninstall
+
+QUESTION = {"question": "Hi"}
+
+
+@pytest.fixture
+def _uninstalled() -> Iterator[None]:
+    yield
+    uninstall()
+
+
+def test_a_handler_that_is_given_twice_records_once(lab: Any):
+    lab.chain("Hello").with_config(lab.config).invoke(QUESTION, {"callbacks": [lab.handler, lab.handler]})
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+
+
+def test_a_stream_of_a_handler_that_is_given_twice_is_seen_once(lab: Any):
+    stream = lab.model("one two three").stream("Hi", {"callbacks": [lab.handler, lab.handler]})
+    next(stream)
+    stream.close()
+
+    assert next(event["assistant"] for event in lab.arrived() if "assistant" in event) == "one"
+
+
+def test_a_handler_of_the_model_and_of_the_call_records_once(lab: Any):
+    model = lab.model("Hello")
+    model.callbacks = [MindlyticsHandler(client=lab.client)]
+
+    (lab.chain("unused").first | model).invoke(QUESTION, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+
+
+def test_a_handler_of_the_model_alone_records_each_call(lab: Any):
+    model = lab.model("Hello")
+    model.callbacks = [lab.handler]
+
+    (lab.chain("unused").first | model).invoke(QUESTION)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+
+
+def test_a_parent_that_nobody_knows_makes_a_root(lab: Any):
+    # As within LangSmith's `traceable`.
+    run_id = uuid.uuid4()
+    lab.handler.on_chain_start(None, "Hi", run_id=run_id, parent_run_id=uuid.uuid4())
+    lab.handler.on_chain_end("Hello", run_id=run_id)
+
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **nothing))
+
+
+def test_what_comes_late_is_ignored(lab: Any):
+    root, child = uuid.uuid4(), uuid.uuid4()
+    lab.handler.on_chain_start(None, "Hi", run_id=root)
+    lab.handler.on_chain_end("Hello", run_id=root)
+    before = lab.arrived()
+
+    lab.handler.on_chain_start(None, "late", run_id=child, parent_run_id=root)
+    lab.handler.on_chain_end("late", run_id=child)
+    lab.handler.on_chain_start(None, "again", run_id=root)
+    lab.handler.on_chain_end("again", run_id=root)
+
+    assert lab.arrived() == before
+
+
+def test_the_run_table_is_empty_when_nothing_runs(lab: Any):
+    for _ in range(20):
+        lab.chain("Hello").invoke(QUESTION, lab.config)
+    lab.add.invoke({"a": 1, "b": 2}, lab.config)
+    stream = lab.chain("one two three").stream(QUESTION, lab.config)
+    next(stream)
+    stream.close()
+
+    assert len(lab.handler._recorder.tables.runs) == 0
+
+
+def test_copies_of_a_handler_are_the_handler(lab: Any):
+    assert copy.copy(lab.handler) is lab.handler
+    assert copy.deepcopy(lab.handler) is lab.handler
+    assert pickle.loads(pickle.dumps(lab.handler)) is lab.handler  # noqa: S301
+    assert lab.handler != MindlyticsHandler(client=lab.client)
+    assert len({lab.handler, lab.handler}) == 1
+
+
+@pytest.mark.usefixtures("service_environment")
+def test_a_handler_that_is_unpickled_elsewhere_takes_the_default_client(lab: Any):
+    pickled = pickle.dumps(MindlyticsHandler(client=lab.client, user_id="u1"))
+
+    revived = pickle.loads(pickled)  # noqa: S301
+    assert revived._recorder.settings.ids.user_id == "u1"
+    assert revived._recorder.client is default_client()
+
+
+def test_a_handler_can_be_unpickled_where_there_is_no_key():
+    with Client("key", "project", "http://127.0.0.1:9") as client:
+        pickled = pickle.dumps(MindlyticsHandler(client=client))
+    script = f"import pickle; pickle.loads({pickled!r}).on_chain_start(None, 'Hi', run_id=1)"
+
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert (finished.returncode, finished.stdout) == (0, "")
+
+
+def test_without_a_key_a_handler_says_so():
+    with pytest.raises(ConfigurationError, match="MLSDK_API_KEY"):
+        MindlyticsHandler()
+
+
+def test_a_wrong_id_is_refused(lab: Any):
+    with pytest.raises(InvalidArgument):
+        MindlyticsHandler(client=lab.client, user_id="")
+
+
+def test_an_installed_handler_records_every_run(_uninstalled: None, service_environment: Service, lab: Any):  # noqa: PT019
+    install()
+    lab.chain("Hello").invoke(QUESTION)
+    lab.chain("Hello").invoke(QUESTION, {"callbacks": [MindlyticsHandler()]})
+    uninstall()
+    lab.chain("Hello").invoke(QUESTION)
+
+    assert flush_sync()
+    one = ["start_session", "Conversation Started", "Conversation Turn", "Conversation Ended", "end_session"]
+    assert shape(events(service_environment)) == one * 2
+
+
+def test_an_installed_handler_records_a_run_with_a_handler_inside_once(_uninstalled: None, lab: Any):  # noqa: PT019
+    install(client=lab.client)
+    model = lab.model("Hello")
+    model.callbacks = [MindlyticsHandler(client=lab.client)]
+    (lab.chain("unused").first | model).invoke(QUESTION)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream"])
+async def test_a_model_call_is_claimed_while_it_runs(how: str, lab: Any):
+    claims: list[bool] = []
+    kind = type(lab.model("x"))
+
+    class Asking(kind):  # type: ignore[misc, valid-type]
+        def _next(self) -> AIMessage:
+            claims.append(model_call_is_claimed())
+            return super()._next()
+
+    asking = lab.chain("unused").first | Asking(messages=iter([AIMessage("Hello")]))
+    called = getattr(asking, how)(QUESTION, lab.config)
+    if how == "ainvoke":
+        await called
+    elif how == "astream":
+        async for _ in called:
+            pass
+    else:
+        list(called)
+
+    assert claims == [True]
+    assert not model_call_is_claimed()
+
+
+def test_a_cached_answer_is_a_turn_with_zero_tokens(lab: Any):
+    model = lab.model("Hello")
+    model.cache = InMemoryCache()
+
+    model.invoke("Hi", lab.config)
+    model.invoke("Hi", lab.config)
+
+    nothing = {"prompt_tokens": 0, "completion_tokens": 0}
+    assert lab.arrived() == [
+        *lab.whole(1, lab.turn(1, "Hi", "Hello")),
+        *lab.whole(2, lab.turn(2, "Hi", "Hello", **nothing)),
+    ]
+
+
+def test_parallel_branches_are_one_turn(lab: Any):
+    both = RunnableParallel(joke=lab.chain("A joke."), poem=lab.chain("A poem."))
+
+    both.invoke(QUESTION, lab.config)
+
+    used = {"prompt_tokens": 14, "completion_tokens": 6}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", '{"joke": "A joke.", "poem": "A poem."}', **used))
+
+
+@pytest.mark.parametrize("how", ["invoke", "stream"])
+def test_the_question_of_a_chain_with_documents_is_not_its_prompt(how: str, lab: Any):
+    class Library(BaseRetriever):
+        def _get_relevant_documents(self, query: str, **_: Any) -> list[Document]:
+            return [Document(f"All about {query}")]
+
+    prompt = ChatPromptTemplate.from_template("Context: {context}\nQuestion: {question}")
+    chain = {"context": Library(), "question": RunnablePassthrough()} | prompt | lab.model("Hello")
+
+    list(getattr(chain, how)("Why?", lab.config))
+
+    first = {"time_to_first_token_ms": "ms"} if how == "stream" else {}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Why?", "Hello", **first))
+
+
+def test_the_answer_s_model_is_the_one_whose_text_it_is(lab: Any):
+    answers, grades = lab.model(lab.say.text("The answer.")), lab.model(lab.say.text("good", (1, 1), model="grader-1"))
+
+    def checked(question: str) -> str:
+        answer = answers.invoke(question).text
+        grades.invoke(f"Is it good? {answer}")
+        return str(answer)
+
+    RunnableLambda(checked).invoke("Hi", lab.config)
+
+    usage = {"event": "Conversation Usage", "turn": "T1", "model": "grader-1"}
+    assert lab.arrived() == lab.whole(
+        1, {**usage, "prompt_tokens": 1, "completion_tokens": 1}, lab.turn(1, "Hi", "The answer.")
+    )

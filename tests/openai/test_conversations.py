@@ -1,0 +1,208 @@
+"""Which conversation a call belongs to, and whose it is."""
+
+from typing import Any
+
+import pytest
+
+import mindlytics_core
+from mindlytics_core import Client
+from mindlytics_openai import wrap
+
+SYSTEM = {"role": "system", "content": "Be kind."}
+
+
+def user(text: str):
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str):
+    return {"role": "assistant", "content": text}
+
+
+def turns(found: Any):
+    """Conversation, user and answer of each turn."""
+    return [
+        (event["session"], event["conversation"], event["user"], event["assistant"])
+        for event in found
+        if event["event"] == "Conversation Turn"
+    ]
+
+
+@pytest.fixture
+def ask(provider: Any, client: Client, say: Any):
+    """Asks a wrapped client; the provider's answer is given with the question."""
+    recording = wrap(provider.client(), client=client)
+
+    def asked(answer: Any, messages: Any, **options: Any) -> Any:
+        provider.answers(say.completion(answer))
+        return recording.chat.completions.create(model="tiny", messages=messages, **options)
+
+    return asked
+
+
+def test_a_growing_list_of_messages_is_one_conversation(ask: Any, arrived: Any):
+    messages = [SYSTEM]
+    for question, answer in (("One?", "1"), ("Two?", "2"), ("Three?", "3")):
+        messages.append(user(question))
+        messages.append(ask(answer, messages).choices[0].message)
+
+    assert [event["event"] for event in arrived()][:2] == ["start_session", "Conversation Started"]
+    assert turns(arrived()) == [("S1", "C1", "One?", "1"), ("S1", "C1", "Two?", "2"), ("S1", "C1", "Three?", "3")]
+    assert len(arrived()) == 5
+
+
+def test_two_chats_that_begin_alike_stay_two_conversations(ask: Any, arrived: Any):
+    for _ in range(2):
+        ask("Hello!", [user("Hi")])
+    for question in ("Left?", "Right?"):
+        ask("Yes.", [user("Hi"), assistant("Hello!"), user(question)])
+
+    assert turns(arrived()) == [
+        ("S1", "C1", "Hi", "Hello!"),
+        ("S1", "C1", "Left?", "Yes."),
+        ("S2", "C2", "Hi", "Hello!"),
+        ("S2", "C2", "Right?", "Yes."),
+    ]
+
+
+def test_a_regenerated_and_an_edited_turn_continue_their_conversation(ask: Any, arrived: Any):
+    begun = [user("Hi"), assistant("Hello!")]
+    ask("Hello!", begun[:1])
+    ask("Fine.", [*begun, user("How are you?")])
+    ask("Very well.", [*begun, user("How are you?")])
+    ask("Blue.", [*begun, user("What colour is the sky?")])
+
+    assert {conversation for _, conversation, _, _ in turns(arrived())} == {"C1"}
+    assert len(turns(arrived())) == 4
+
+
+def test_a_refusal_is_recognised_in_the_next_request(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.completion(None, refusal="No."), say.completion("Bye."))
+    recording = wrap(provider.client(), client=client)
+
+    first = recording.chat.completions.create(model="tiny", messages=[user("Do harm")])
+    recording.chat.completions.create(model="tiny", messages=[user("Do harm"), first.choices[0].message, user("Ok")])
+
+    assert turns(arrived()) == [("S1", "C1", "Do harm", "No."), ("S1", "C1", "Ok", "Bye.")]
+
+
+def test_two_pictures_with_one_question_are_two_messages(ask: Any, arrived: Any):
+    def picture(data: Any) -> Any:
+        content = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": data}}]
+        return {"role": "user", "content": content}
+
+    ask("A thing.", [picture("data:cat")])
+    ask("A thing.", [picture("data:dog")])
+    ask("Dogs.", [picture("data:dog"), assistant("A thing."), user("What do you like?")])
+
+    assert turns(arrived())[2][:2] == ("S2", "C2")
+
+
+def test_headers_name_whose_and_which_conversation_it_is_and_never_leave(ask: Any, arrived: Any, provider: Any):
+    headers = {
+        "X-Mindlytics-User-Id": "ann",
+        "x-mindlytics-device-id": "phone",
+        "X-MINDLYTICS-SESSION-ID": "visit",
+        "X-Mindlytics-Conversation-Id": "chat",
+        "X-Other": "kept",
+    }
+    given = dict(headers)
+    ask("Hello!", [user("Hi")], extra_headers=headers)
+
+    assert headers == given
+    sent = provider.requests[0].headers
+    assert sent["x-other"] == "kept"
+    assert not [name for name in sent if name.startswith("x-mindlytics")]
+    turn = arrived()[-1]
+    assert (turn["user_id"], turn["device_id"], turn["session"], turn["conversation"]) == (
+        "ann",
+        "phone",
+        "visit",
+        "chat",
+    )
+
+
+def test_our_headers_never_leave_with_a_request_that_is_not_recorded(provider: Any, client: Client, arrived: Any):
+    provider.answers({"object": "list", "data": [], "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}})
+    recording = wrap(provider.client(), client=client)
+
+    headers = {"X-Mindlytics-User-Id": "ann"}
+    recording.embeddings.create(model="e", input="x", encoding_format="float", extra_headers=headers)
+
+    assert "x-mindlytics-user-id" not in provider.requests[0].headers
+    assert arrived() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "known_as"),
+    [
+        ({"user": "ann"}, "ann"),
+        ({"safety_identifier": "bob"}, "bob"),
+        ({"user": "ann", "safety_identifier": "bob"}, "bob"),
+        ({"user": "ann", "extra_headers": {"X-Mindlytics-User-Id": "cid"}}, "cid"),
+    ],
+)
+def test_the_user_that_the_app_names_is_the_user(ask: Any, arrived: Any, given: Any, known_as: Any):
+    ask("Hello!", [user("Hi")], **given)
+    assert {event["user_id"] for event in arrived()} == {known_as}
+
+
+def test_the_same_words_of_two_users_are_two_conversations(ask: Any, arrived: Any):
+    for name in ("ann", "bob"):
+        ask("Hello!", [user("Hi")], user=name)
+    ask("Bye.", [user("Hi"), assistant("Hello!"), user("Bye")], user="bob")
+
+    assert turns(arrived())[2][:2] == ("S2", "C2")
+
+
+def test_ids_given_to_wrap_stand_behind_those_of_scope_and_call(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(*[say.completion("Hello!")] * 4)
+    ids = {"user_id": "of-wrap", "device_id": "phone", "assistant_id": "helper"}
+    recording = wrap(provider.client(), client=client, **ids)
+
+    def ask(**options: Any) -> Any:
+        recording.chat.completions.create(model="tiny", messages=[user("Hi")], **options)
+
+    ask(user="of-framework")
+    with mindlytics_core.conversation(user_id="of-scope"):
+        ask()
+    with mindlytics_core.conversation(user_id="of-scope"):
+        ask(extra_headers={"X-Mindlytics-User-Id": "of-call"})
+
+    told = [event for event in arrived() if event["event"] == "Conversation Turn"]
+    assert [turn["user_id"] for turn in told] == ["of-wrap", "of-scope", "of-call"]
+    assert {turn["device_id"] for turn in told} == {"phone"}
+    assert {turn["assistant_id"] for turn in told} == {"helper"}
+
+
+def test_a_scope_is_one_conversation_that_ends_with_its_block(ask: Any, arrived: Any):
+    with mindlytics_core.conversation(conversation_id="chat"):
+        ask("Hello!", [user("Hi")])
+        ask("Bye.", [user("Bye")])
+
+    assert [event["event"] for event in arrived()] == [
+        "start_session",
+        "Conversation Started",
+        "Conversation Turn",
+        "Conversation Turn",
+        "Conversation Ended",
+        "end_session",
+    ]
+    assert {event["conversation"] for event in arrived() if "conversation" in event} == {"chat"}
+
+
+def test_a_call_that_somebody_else_records_is_left_alone(ask: Any, arrived: Any):
+    running = [True]
+    mindlytics_core.claim_model_call(lambda: bool(running))
+    ask("Hello!", [user("Hi")])
+    running.clear()
+    ask("Hello!", [user("Again")])
+
+    assert turns(arrived()) == [("S1", "C1", "Again", "Hello!")]
+
+
+def test_an_assistant_that_speaks_first_answers_nobody(ask: Any, arrived: Any):
+    ask("Welcome!", [SYSTEM])
+    ask("Here.", [SYSTEM, assistant("Welcome!"), user("Where?")])
+
+    assert turns(arrived()) == [("S1", "C1", "", "Welcome!"), ("S1", "C1", "Where?", "Here.")]

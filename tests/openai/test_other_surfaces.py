@@ -1,0 +1,157 @@
+"""Legacy completions, responses that the app reads itself, and every client of the process at once."""
+
+from typing import Any
+
+import openai
+import pytest
+
+from mindlytics_core import Client
+from mindlytics_openai import install, uninstall, wrap
+
+QUESTION = [{"role": "user", "content": "Hello?"}]
+OPENED = [
+    {"event": "start_session", "session": "S1"},
+    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
+]
+BASE = {"session": "S1", "conversation": "C1", "turn": "T1", "latency_ms": "ms", "user": "Hello?"}
+USED = {"model": "tiny-1", "prompt_tokens": 7, "completion_tokens": 3}
+TURN = {**BASE, "event": "Conversation Turn", "assistant": "Hi there", **USED}
+
+
+def legacy(text: str, finish: Any = None):
+    choice = {"index": 0, "text": text, "finish_reason": finish, "logprobs": None}
+    return {"id": "c1", "object": "text_completion", "created": 1, "model": "tiny-1", "choices": [choice]}
+
+
+@pytest.mark.parametrize("prompt", ["Hello?", ["Hello?"]])
+def test_a_legacy_completion_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any, prompt: Any):
+    provider.answers({**legacy("Hi there", "stop"), "usage": say.usage_chunk()["usage"]})
+    wrap(provider.client(), client=client).completions.create(model="tiny", prompt=prompt)
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_a_streamed_legacy_completion_is_one_turn(provider: Any, client: Client, arrived: Any):
+    provider.answers([legacy("Hi "), legacy("there"), legacy("", "stop")])
+    stream = wrap(provider.client(), client=client).completions.create(model="tiny", prompt="Hello?", stream=True)
+    assert len(list(stream)) == 3
+    assert arrived() == [*OPENED, {**TURN, "time_to_first_token_ms": "ms"}]
+
+
+def test_a_prompt_of_tokens_is_nobody_s_words(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers({**legacy("Hi there", "stop"), "usage": say.usage_chunk()["usage"]})
+    wrap(provider.client(), client=client).completions.create(model="tiny", prompt=[[1, 2, 3]])
+    assert arrived() == [*OPENED, {**TURN, "user": "[tokens]"}]
+
+
+@pytest.mark.parametrize("way", ["read", "parse", "json", "text"])
+def test_a_response_that_the_app_reads_itself_is_one_turn(
+    provider: Any, client: Client, arrived: Any, say: Any, way: str
+):
+    provider.answers(say.completion())
+    unread = wrap(provider.client(), client=client).chat.completions.with_streaming_response
+
+    with unread.create(model="tiny", messages=QUESTION) as response:
+        assert getattr(response, way)()
+
+    assert arrived() == [*OPENED, TURN]
+
+
+@pytest.mark.parametrize("way", ["read", "parse", "json", "text"])
+async def test_an_async_response_that_the_app_reads_itself_is_one_turn(
+    provider: Any, client: Client, arrived: Any, say: Any, way: str
+):
+    provider.answers(say.completion())
+    unread = wrap(provider.client(openai.AsyncOpenAI), client=client).chat.completions.with_streaming_response
+
+    async with unread.create(model="tiny", messages=QUESTION) as response:
+        assert await getattr(response, way)()
+
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_a_response_that_nobody_kept_is_a_failure_to_read_it(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.Parts(['{"choices": []}'], done=False))
+    unread = wrap(provider.client(), client=client).chat.completions.with_streaming_response
+
+    with unread.create(model="tiny", messages=QUESTION) as response:
+        assert list(response.iter_lines())
+
+    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "UnreadableAnswer"}]
+
+
+def test_a_stream_that_the_app_reads_itself_passes_through_untouched(
+    provider: Any, client: Client, arrived: Any, say: Any
+):
+    provider.answers(say.spoken("Hi ", "there"))
+    unread = wrap(provider.client(), client=client).chat.completions.with_streaming_response
+
+    with unread.create(model="tiny", messages=QUESTION, stream=True) as response:
+        assert len([line for line in response.iter_lines() if line]) == 5
+
+    assert arrived() == []
+
+
+@pytest.fixture
+def installed(client: Client):
+    install(client=client)
+    yield
+    uninstall()
+
+
+def ask(asked: Any) -> Any:
+    return asked.chat.completions.create(model="tiny", messages=QUESTION)
+
+
+@pytest.mark.usefixtures("installed")
+def test_installed_it_records_every_client(provider: Any, arrived: Any, say: Any):
+    provider.answers(*[say.completion()] * 2)
+    ask(provider.client())
+    azure = {"azure_endpoint": "http://azure.test", "api_version": "1", "base_url": None}
+    ask(provider.client(openai.AzureOpenAI, **azure))
+    assert [event["event"] for event in arrived()].count("Conversation Turn") == 2
+
+
+@pytest.mark.usefixtures("installed")
+async def test_installed_it_records_async_clients(provider: Any, arrived: Any, say: Any):
+    provider.answers(say.completion())
+    await ask(provider.client(openai.AsyncOpenAI))
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_installed_it_records_clients_that_were_there_before(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(*[say.completion()] * 3)
+    before = provider.client()
+    ask(before)
+    install(client=client)
+    install(client=client)
+    ask(before)
+    uninstall()
+    ask(before)
+    assert "request" not in vars(openai.OpenAI)
+    assert "request" not in vars(openai.AsyncOpenAI)
+    assert arrived() == [*OPENED, TURN]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_wrapped_client_is_recorded_once_all_the_same(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.completion())
+    ask(wrap(provider.client(), client=client))
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_what_somebody_else_put_over_ours_stays(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(*[say.completion()] * 2)
+    install(client=client)
+    ours = openai.OpenAI.request
+
+    def theirs(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return ours(self, *args, **kwargs)
+
+    openai.OpenAI.request = theirs
+    try:
+        ask(provider.client())
+        uninstall()
+        ask(provider.client())
+    finally:
+        del openai.OpenAI.request
+    assert arrived() == [*OPENED, TURN]

@@ -1,0 +1,250 @@
+"""The Responses API: created, parsed, streamed, with tools, and kept on the server."""
+
+import json
+from typing import Any
+
+import openai
+import pydantic
+import pytest
+
+from mindlytics_core import Client
+from mindlytics_openai import wrap
+
+OPENED = [
+    {"event": "start_session", "session": "S1"},
+    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
+]
+BASE = {"session": "S1", "conversation": "C1", "turn": "T1", "latency_ms": "ms", "user": "Hello?", "model": "tiny-1"}
+USED = {"prompt_tokens": 7, "completion_tokens": 3, "cached_tokens": 5, "reasoning_tokens": 2}
+TURN = {**BASE, "event": "Conversation Turn", "assistant": "Hi there", **USED}
+STREAMED = {**TURN, "time_to_first_token_ms": "ms"}
+TOOLS = [{"type": "function", "name": name, "parameters": {}, "strict": False} for name in ("clock", "weather")]
+USAGE = {
+    "input_tokens": 7,
+    "output_tokens": 3,
+    "total_tokens": 10,
+    "input_tokens_details": {"cached_tokens": 5},
+    "output_tokens_details": {"reasoning_tokens": 2},
+}
+
+
+def message(*texts: str, kind: type = "output_text"):
+    field = "refusal" if kind == "refusal" else "text"
+    content = [{"type": kind, field: text, "annotations": []} for text in texts]
+    return {"type": "message", "id": "m1", "role": "assistant", "status": "completed", "content": content}
+
+
+def call(call_id: Any, name: Any, args: Any):
+    return {"type": "function_call", "id": f"f{call_id}", "call_id": call_id, "name": name, "arguments": args}
+
+
+def response(*output: Any, status: int = "completed", response_id: Any = "r1", **more: Any):
+    answer = {"id": response_id, "object": "response", "created_at": 1, "model": "tiny-1", "status": status}
+    return {**answer, "output": list(output), "usage": USAGE, "tools": [], "parallel_tool_calls": True, **more}
+
+
+def events(*texts: str, last: Any = "response.completed", **more: Any):
+    """The events of a streamed answer."""
+    begun = {**response(status="in_progress"), "usage": None}
+    parts = [{"type": "response.created", "response": begun}]
+    parts += [{"type": "response.output_text.delta", "delta": text, "item_id": "m1"} for text in texts]
+    if last:
+        whole = response(message("".join(texts)), status=last.removeprefix("response."), **more)
+        parts.append({"type": last, "response": whole})
+    return [
+        f"event: {part['type']}\ndata: {json.dumps({**part, 'sequence_number': number})}\n\n"
+        for number, part in enumerate(parts)
+    ]
+
+
+@pytest.fixture
+def recording(provider: Any, client: Client):
+    return wrap(provider.client(), client=client)
+
+
+def test_a_response_is_one_turn(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(message("Hi ", "there")))
+    answer = recording.responses.create(model="tiny", input="Hello?", instructions="Be kind.")
+    assert answer.output_text == "Hi there"
+    assert arrived() == [*OPENED, TURN]
+
+
+async def test_an_awaited_response_is_one_turn(provider: Any, client: Client, arrived: Any):
+    provider.answers(response(message("Hi there")))
+    recording = wrap(provider.client(openai.AsyncOpenAI), client=client)
+    await recording.responses.create(model="tiny", input=[{"role": "user", "content": "Hello?"}])
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_a_streamed_response_is_one_turn(provider: Any, recording: Any, arrived: Any, say: Any):
+    provider.answers(say.Parts(events("Hi ", "there"), done=False))
+    kinds = [event.type for event in recording.responses.create(model="tiny", input="Hello?", stream=True)]
+    assert kinds == ["response.created", *["response.output_text.delta"] * 2, "response.completed"]
+    assert "stream_options" not in provider.bodies[0]
+    assert arrived() == [*OPENED, STREAMED]
+
+
+async def test_an_async_streamed_response_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.Parts(events("Hi ", "there"), done=False))
+    recording = wrap(provider.client(openai.AsyncOpenAI), client=client)
+    stream = await recording.responses.create(model="tiny", input="Hello?", stream=True)
+    assert len([event async for event in stream]) == 4
+    assert arrived() == [*OPENED, STREAMED]
+
+
+@pytest.mark.parametrize(
+    ("last", "recorded"),
+    [
+        ("response.incomplete", STREAMED),
+        ("response.failed", {**STREAMED, "interrupted": True}),
+        (None, {**BASE, "event": "Conversation Turn", "assistant": "Hi there", "time_to_first_token_ms": "ms"}),
+    ],
+)
+def test_streams_that_end_otherwise(provider: Any, recording: Any, arrived: Any, say: Any, last: Any, recorded: Any):  # noqa: PLR0917  # fixtures are given by name
+    provider.answers(say.Parts(events("Hi ", "there", last=last), done=False))
+    list(recording.responses.create(model="tiny", input="Hello?", stream=True))
+    assert arrived() == [*OPENED, recorded if last else {**recorded, "interrupted": True}]
+
+
+def test_a_response_that_failed_is_a_failed_turn(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(status="failed", error={"code": "server_error", "message": "sorry"}))
+    recording.responses.create(model="tiny", input="Hello?")
+    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "ResponseFailed", **USED}]
+
+
+def test_a_stream_closed_early_keeps_what_was_seen(provider: Any, recording: Any, arrived: Any, say: Any):
+    provider.answers(say.Parts(events("Hi ", "there"), done=False))
+    with recording.responses.create(model="tiny", input="Hello?", stream=True) as stream:
+        next(stream)
+        next(stream)
+    seen = {name: value for name, value in STREAMED.items() if not name.endswith("_tokens")}
+    assert arrived() == [*OPENED, {**seen, "assistant": "Hi ", "interrupted": True}]
+
+
+def test_the_stream_helper_works_as_before(provider: Any, recording: Any, arrived: Any, say: Any):
+    whole = message("Hi there")
+    item = {"output_index": 0, "item": {**whole, "content": []}}
+    part = {"item_id": "m1", "output_index": 0, "content_index": 0}
+    parts = [
+        {"type": "response.created", "response": {**response(status="in_progress"), "usage": None}},
+        {"type": "response.output_item.added", **item},
+        {"type": "response.content_part.added", **part, "part": {"type": "output_text", "text": "", "annotations": []}},
+        {"type": "response.output_text.delta", **part, "delta": "Hi there", "logprobs": []},
+        {"type": "response.output_text.done", **part, "text": "Hi there", "logprobs": []},
+        {"type": "response.completed", "response": response(whole)},
+    ]
+    lines = [
+        f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': number})}\n\n"
+        for number, event in enumerate(parts)
+    ]
+    provider.answers(say.Parts(lines, done=False))
+    with recording.responses.stream(model="tiny", input="Hello?") as stream:
+        assert stream.get_final_response().output_text == "Hi there"
+    assert arrived() == [*OPENED, STREAMED]
+
+
+def test_a_parsed_response_is_recorded_as_its_json(provider: Any, recording: Any, arrived: Any):
+    class Place(pydantic.BaseModel):
+        city: str
+
+    provider.answers(response(message('{"city":"Oslo"}')))
+    answer = recording.responses.parse(model="tiny", input="Hello?", text_format=Place)
+    assert answer.output_parsed == Place(city="Oslo")
+    assert arrived() == [*OPENED, {**TURN, "assistant": '{"city":"Oslo"}'}]
+
+
+def test_a_refusal_is_the_answer(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(message("No.", kind="refusal")))
+    recording.responses.create(model="tiny", input="Hello?")
+    assert arrived() == [*OPENED, {**TURN, "assistant": "No."}]
+
+
+def test_a_raw_response_is_one_turn(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(message("Hi there")))
+    raw = recording.responses.with_raw_response.create(model="tiny", input="Hello?")
+    assert raw.parse().output_text == "Hi there"
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_the_beta_names_are_recorded_too(provider: Any, recording: Any, arrived: Any):
+    if not hasattr(recording.beta, "responses"):
+        pytest.skip("this openai has no beta.responses")
+    provider.answers(response(message("Hi there")))
+    recording.beta.responses.create(model="tiny", input="Hello?", betas=[])
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_a_growing_input_is_one_conversation(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(message("Hi ", "there")), response(message("Bye")))
+    given = [{"role": "user", "content": "Hello?"}]
+    given += recording.responses.create(model="tiny", input=given).output
+    given.append({"role": "user", "content": "Bye"})
+    recording.responses.create(model="tiny", input=given)
+    assert arrived() == [*OPENED, TURN, {**TURN, "turn": "T2", "user": "Bye", "assistant": "Bye"}]
+
+
+@pytest.mark.parametrize("conversation", ["conv_1", {"id": "conv_1"}])
+def test_a_conversation_on_the_server_is_the_conversation(
+    provider: Any, recording: Any, arrived: Any, conversation: Any
+):
+    provider.answers(response(message("Hi there")), response(message("Hi there")))
+    for _ in range(2):
+        recording.responses.create(model="tiny", input="Hello?", conversation=conversation)
+    found = arrived()
+    assert len(found) == 4
+    assert {event["conversation"] for event in found if "conversation" in event} == {"conv_1"}
+
+
+FUNCTION = {"event": "Conversation Function", "name": "clock", "args": "{}", "result": "ten", "runtime": "ms"}
+LOOP = [
+    *OPENED,
+    {**FUNCTION, **{name: BASE[name] for name in ("session", "conversation", "turn")}},
+    {**TURN, **{name: 2 * count for name, count in USED.items()}},
+]
+
+
+def test_a_tool_loop_with_all_items_is_one_turn(provider: Any, recording: Any, arrived: Any):
+    asking = response(
+        {"type": "reasoning", "id": "x1", "summary": []}, message("One moment."), call("c1", "clock", "{}")
+    )
+    provider.answers(asking, response(message("Hi there")))
+    given = [{"role": "user", "content": "Hello?"}]
+    given += recording.responses.create(model="tiny", input=given, tools=TOOLS).output
+    given.append({"type": "function_call_output", "call_id": "c1", "output": "ten"})
+    recording.responses.create(model="tiny", input=given, tools=TOOLS)
+    assert arrived() == LOOP
+
+
+def test_a_tool_loop_that_the_server_keeps_is_one_turn(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(call("c1", "clock", "{}")), response(message("Hi there"), response_id="r2"))
+    first = recording.responses.create(model="tiny", input="Hello?", tools=TOOLS)
+    results = [{"type": "function_call_output", "call_id": "c1", "output": "ten"}]
+    recording.responses.create(model="tiny", input=results, previous_response_id=first.id, tools=TOOLS)
+    assert arrived() == LOOP
+
+
+def test_pictures_are_named(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(message("Hi there")))
+    content = [{"type": "input_text", "text": "What?"}, {"type": "input_image", "image_url": "data:" + "A" * 999}]
+    recording.responses.create(model="tiny", input=[{"role": "user", "content": content}])
+    assert arrived() == [*OPENED, {**TURN, "user": "What?\n[image]"}]
+
+
+def test_a_background_job_is_one_turn_when_it_is_fetched(provider: Any, recording: Any, arrived: Any):
+    pending = {**response(status="queued"), "usage": None}
+    provider.answers(pending, {**pending, "status": "in_progress"}, response(message("Hi there")))
+    job = recording.responses.create(model="tiny", input="Hello?", background=True)
+    assert recording.responses.retrieve(job.id).status == "in_progress"
+    assert arrived() == OPENED
+    recording.with_options(timeout=3).responses.retrieve(job.id)
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_a_background_job_that_was_cancelled_is_a_failed_turn(provider: Any, recording: Any, arrived: Any):
+    pending = {**response(status="queued"), "usage": None}
+    provider.answers(pending, (500, {}), {**pending, "status": "cancelled"})
+    job = recording.responses.create(model="tiny", input="Hello?", background=True)
+    with pytest.raises(openai.InternalServerError):
+        recording.responses.retrieve(job.id)
+    recording.responses.cancel(job.id)
+    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "ResponseCancelled"}]

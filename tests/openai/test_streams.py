@@ -1,0 +1,260 @@
+"""However a stream ends, it is recorded once, with what the user saw."""
+
+import asyncio
+import gc
+from typing import Any
+
+import openai
+import pytest
+
+from mindlytics_core import Client
+from mindlytics_openai import wrap
+
+try:
+    import httpx2 as http
+except ImportError:
+    import httpx as http
+
+QUESTION = [{"role": "user", "content": "Hello?"}]
+OPENED = [
+    {"event": "start_session", "session": "S1"},
+    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
+]
+BASE = {"session": "S1", "conversation": "C1", "turn": "T1", "latency_ms": "ms", "user": "Hello?"}
+SEEN = {**BASE, "event": "Conversation Turn", "time_to_first_token_ms": "ms", "model": "tiny-1"}
+WHOLE = {**SEEN, "assistant": "Hi there", "prompt_tokens": 7, "completion_tokens": 3}
+WHOLE_WITHOUT_USAGE = {**SEEN, "assistant": "Hi there"}
+PARTIAL = {**SEEN, "assistant": "Hi ", "interrupted": True}
+FAILED = {**BASE, "event": "Turn Failed", "model": "tiny-1"}
+
+
+def streamed(client: Client):
+    return client.chat.completions.create(model="tiny", messages=QUESTION, stream=True)
+
+
+@pytest.fixture
+def recording(provider: Any, client: Client, say: Any):
+    provider.answers(say.spoken("Hi ", "there"))
+    return wrap(provider.client(), client=client)
+
+
+@pytest.fixture
+def recording_async(provider: Any, client: Client, say: Any):
+    provider.answers(say.spoken("Hi ", "there"))
+    return wrap(provider.client(openai.AsyncOpenAI), client=client)
+
+
+def test_read_with_next_to_the_end(recording: Any, arrived: Any):
+    stream = streamed(recording)
+    while next(stream, None):
+        pass
+    assert arrived() == [*OPENED, WHOLE]
+
+
+def test_closed_after_the_first_text(recording: Any, arrived: Any):
+    stream = streamed(recording)
+    next(stream)
+    assert next(stream).choices[0].delta.content == "Hi "
+    stream.close()
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+def test_the_response_closed_directly(recording: Any, arrived: Any):
+    stream = streamed(recording)
+    next(stream)
+    next(stream)
+    stream.response.close()
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+def test_left_by_its_with_block(recording: Any, arrived: Any):
+    with streamed(recording) as stream:
+        next(stream)
+        next(stream)
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+def test_left_by_its_with_block_after_the_finish_reason(recording: Any, arrived: Any):
+    with streamed(recording) as stream:
+        for chunk in stream:
+            if chunk.choices[0].finish_reason:
+                break
+    assert arrived() == [*OPENED, WHOLE_WITHOUT_USAGE]
+
+
+def test_the_helper_left_early(recording: Any, arrived: Any):
+    with recording.chat.completions.stream(model="tiny", messages=QUESTION) as stream:
+        for event in stream:
+            if event.type == "content.delta":
+                break
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+def test_left_by_break_and_let_go(recording: Any, arrived: Any):
+    for chunk in streamed(recording):
+        if chunk.choices[0].delta.content:
+            break
+    gc.collect()
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+def test_never_read(recording: Any, arrived: Any):
+    streamed(recording)
+    gc.collect()
+    failed = {name: value for name, value in FAILED.items() if name != "model"}
+    assert arrived() == [*OPENED, {**failed, "error": "Interrupted"}]
+
+
+def test_closed_before_any_text(recording: Any, arrived: Any):
+    stream = streamed(recording)
+    next(stream)
+    stream.close()
+    assert arrived() == [*OPENED, {**FAILED, "error": "Interrupted"}]
+
+
+def test_closing_twice_and_after_the_end_changes_nothing(recording: Any, arrived: Any):
+    stream = streamed(recording)
+    list(stream)
+    stream.close()
+    stream.close()
+    assert "close" not in vars(stream.response)
+    assert arrived() == [*OPENED, WHOLE]
+
+
+def test_broken_off_by_the_network(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.Parts([say.chunk("Hi "), http.ReadError("gone")]))
+    stream = streamed(wrap(provider.client(), client=client))
+
+    with pytest.raises((openai.APIConnectionError, http.ReadError)):
+        list(stream)
+
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+def test_broken_off_before_any_text(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.Parts([say.chunk(role="assistant"), http.ReadError("gone")]))
+    stream = streamed(wrap(provider.client(), client=client))
+
+    with pytest.raises((openai.APIConnectionError, http.ReadError)) as caught:
+        list(stream)
+
+    assert arrived() == [*OPENED, {**FAILED, "error": type(caught.value).__name__}]
+
+
+def test_an_error_sent_in_the_middle(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.Parts([say.chunk("Hi "), {"error": {"message": "overloaded"}}]))
+    stream = streamed(wrap(provider.client(), client=client))
+
+    with pytest.raises(openai.APIError):
+        list(stream)
+
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+def test_ended_without_a_word_about_why(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.Parts([say.chunk("Hi ")], done=False))
+    assert len(list(streamed(wrap(provider.client(), client=client)))) == 1
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+def test_cut_by_the_length(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers([say.chunk("Hi "), say.chunk("there", finish="length")])
+    list(streamed(wrap(provider.client(), client=client)))
+    assert arrived() == [*OPENED, WHOLE]
+
+
+async def test_an_async_stream_closed_early(recording_async: Any, arrived: Any):
+    stream = await streamed(recording_async)
+    await anext(stream)
+    await anext(stream)
+    await stream.close()
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+async def test_an_async_stream_left_by_its_with_block(recording_async: Any, arrived: Any):
+    async with await streamed(recording_async) as stream:
+        await anext(stream)
+        await anext(stream)
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+async def test_an_async_stream_never_read(recording_async: Any, arrived: Any):
+    stream = await streamed(recording_async)
+    await stream.close()
+    failed = {name: value for name, value in FAILED.items() if name != "model"}
+    assert arrived() == [*OPENED, {**failed, "error": "Interrupted"}]
+
+
+async def test_an_async_stream_cancelled_while_it_waits(provider: Any, client: Client, arrived: Any, say: Any):
+    waits, never = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await never.wait()
+
+    provider.answers(say.Parts([say.chunk("Hi "), wait]))
+    stream = await streamed(wrap(provider.client(openai.AsyncOpenAI), client=client))
+
+    async def read() -> Any:
+        return [chunk async for chunk in stream]
+
+    reading = asyncio.create_task(read())
+    await waits.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert arrived() == [*OPENED, PARTIAL]
+
+
+async def test_an_async_stream_cancelled_before_any_text(provider: Any, client: Client, arrived: Any, say: Any):
+    waits, never = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await never.wait()
+
+    provider.answers(say.Parts([wait]))
+    stream = await streamed(wrap(provider.client(openai.AsyncOpenAI), client=client))
+    reading = asyncio.create_task(anext(stream))
+    await waits.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    failed = {name: value for name, value in FAILED.items() if name != "model"}
+    assert arrived() == [*OPENED, {**failed, "error": "CancelledError"}]
+
+
+async def test_a_call_cancelled_while_it_waits_for_its_answer(client: Client, arrived: Any):
+    waits, never = asyncio.Event(), asyncio.Event()
+
+    async def reply(_request: Any) -> None:
+        waits.set()
+        await never.wait()
+
+    holder = http.AsyncClient(transport=http.MockTransport(reply))
+    recording = wrap(openai.AsyncOpenAI(api_key="none", http_client=holder), client=client)
+    calling = asyncio.create_task(recording.chat.completions.create(model="tiny", messages=QUESTION))
+    await waits.wait()
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+
+    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "CancelledError"}]
+
+
+def test_the_first_chunk_is_handed_on_before_the_next_is_asked_for(provider: Any, client: Client, say: Any):
+    asked = []
+
+    class Watched(say.Parts):
+        def each(self) -> Any:
+            for number, part in enumerate(super().each()):
+                asked.append(number)
+                yield part
+
+    provider.answers(Watched([say.chunk("Hi "), say.chunk("there", finish="stop")]))
+    stream = streamed(wrap(provider.client(), client=client))
+
+    assert next(stream).choices[0].delta.content == "Hi "
+    assert asked == [0]

@@ -1,0 +1,241 @@
+"""The wrapped client cannot be told from the plain one, and can be made plain again."""
+
+import asyncio
+import copy
+import inspect
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import openai
+import pytest
+from helpers import events, shape
+
+import mindlytics_openai
+from mindlytics_core import Client, ConfigurationError, InvalidArgument, default_client
+from mindlytics_openai import unwrap, wrap
+
+QUESTION = [{"role": "user", "content": "Hello?"}]
+KINDS = [openai.OpenAI, openai.AsyncOpenAI, openai.AzureOpenAI, openai.AsyncAzureOpenAI]
+AZURE = {"azure_endpoint": "http://azure.test", "api_version": "2024-10-21"}
+
+
+def make(provider: Any, kind: type):
+    if kind in {openai.AzureOpenAI, openai.AsyncAzureOpenAI}:
+        return provider.client(kind, base_url=None, **AZURE)
+    return provider.client(kind)
+
+
+def ask(asked: Any) -> Any:
+    answer = asked.chat.completions.create(model="tiny", messages=QUESTION)
+    if inspect.isawaitable(answer):
+        asyncio.run(_awaited(answer))
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer
+
+
+def turns(found: Any):
+    return [event["event"] for event in found].count("Conversation Turn")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_client_records_and_stays_what_it_is(
+    provider: Any, client: Client, arrived: Any, say: Any, kind: type
+):
+    provider.answers(say.completion())
+    plain = make(provider, kind)
+    attributes = set(vars(plain))
+
+    recording = wrap(plain, client=client)
+
+    assert recording is plain
+    assert isinstance(recording, kind)
+    assert type(recording).__name__ == kind.__name__
+    assert type(recording).__module__ == kind.__module__
+    assert inspect.signature(type(recording)) == inspect.signature(kind)
+    assert inspect.signature(recording.copy) == inspect.signature(kind.copy.__get__(recording))
+    assert inspect.signature(recording.request) == inspect.signature(kind.request.__get__(recording))
+    assert set(vars(recording)) - attributes == {"_mindlytics_settings"}
+    ask(recording)
+    assert turns(arrived()) == 1
+
+
+def test_wrapping_twice_records_once(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.completion())
+    ask(wrap(wrap(provider.client(), client=client), client=client))
+    assert turns(arrived()) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unwrap_gives_the_plain_client_back(provider: Any, client: Client, arrived: Any, say: Any, kind: type):
+    provider.answers(say.completion())
+    recording = wrap(make(provider, kind), client=client)
+
+    plain = unwrap(recording)
+
+    assert type(plain) is kind
+    assert not [name for name in vars(plain) if "mindlytics" in name]
+    ask(plain)
+    assert arrived() == []
+
+
+def test_unwrap_leaves_a_plain_client_alone(provider: Any):
+    plain = provider.client()
+    assert unwrap(plain) is plain
+    assert type(plain) is openai.OpenAI
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("copied", ["copy", "with_options"])
+def test_copies_record_with_the_same_settings(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, arrived: Any, say: Any, kind: type, copied: str
+):
+    provider.answers(say.completion(), say.completion())
+    recording = wrap(make(provider, kind), client=client, user_id="ann")
+
+    another = getattr(recording, copied)(timeout=3)
+
+    assert another.timeout == 3
+    assert type(another) is type(recording)
+    ask(another.with_options(max_retries=0))
+    assert [event["user_id"] for event in arrived()] == ["ann"] * 3
+
+
+def test_a_shallow_copy_records_too(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.completion())
+    ask(copy.copy(wrap(provider.client(), client=client)))
+    assert turns(arrived()) == 1
+
+
+def test_resources_taken_before_record_too(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.completion())
+    plain = provider.client()
+    completions = plain.chat.completions
+
+    wrap(plain, client=client)
+    completions.create(model="tiny", messages=QUESTION)
+
+    assert turns(arrived()) == 1
+
+
+def test_a_subclass_of_the_app_s_own_keeps_its_ways(provider: Any, client: Client, arrived: Any, say: Any):
+    class Own(openai.OpenAI):
+        seen = 0
+
+        def request(self, *args: Any, **kwargs: Any) -> Any:
+            type(self).seen += 1
+            return super().request(*args, **kwargs)
+
+    provider.answers(say.completion())
+    recording = wrap(provider.client(Own), client=client)
+    ask(recording)
+
+    assert isinstance(recording, Own)
+    assert recording.seen == 1
+    assert turns(arrived()) == 1
+
+
+def test_a_request_sent_by_hand_is_recorded_and_its_body_left_alone(
+    provider: Any, client: Client, arrived: Any, say: Any
+):
+    provider.answers(say.spoken("Hi ", "there"))
+    recording = wrap(provider.client(), client=client)
+    body = {"model": "tiny", "messages": QUESTION, "stream": True}
+    given = copy.deepcopy(body)
+
+    stream = recording.post(
+        "/chat/completions",
+        body=body,
+        cast_to=openai.types.chat.ChatCompletion,
+        stream=True,
+        stream_cls=openai.Stream[openai.types.chat.ChatCompletionChunk],
+    )
+    assert len(list(stream)) == 4
+
+    assert body == given
+    assert turns(arrived()) == 1
+
+
+def test_many_threads_use_one_client(provider: Any, client: Client, arrived: Any, say: Any):
+    count = 20
+    provider.answers(*[say.completion()] * count)
+    recording = wrap(provider.client(), client=client)
+    threads = [threading.Thread(target=ask, args=(recording,)) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert turns(arrived()) == count
+
+
+def test_without_a_client_the_default_one_records(provider: Any, service_environment: Any, say: Any):
+    provider.answers(say.completion(), say.completion())
+    recording = wrap(provider.client())
+    ask(recording)
+    default_client().close()
+    ask(recording)
+    default_client().close()
+
+    assert shape(events(service_environment)).count("Conversation Turn") == 2
+
+
+def test_without_a_key_it_says_so_at_once(provider: Any):
+    plain = provider.client()
+    with pytest.raises(ConfigurationError):
+        wrap(plain)
+    assert type(plain) is openai.OpenAI
+
+
+@pytest.mark.parametrize("wrong", [{"user_id": ""}, {"conversation_id": 7}, {"session_id": "x" * 101}])
+def test_a_wrong_id_is_refused_at_once(provider: Any, client: Client, wrong: Any):
+    with pytest.raises(InvalidArgument):
+        wrap(provider.client(), client=client, **wrong)
+
+
+def test_what_is_no_client_is_refused_at_once(client: Client):
+    with pytest.raises(InvalidArgument):
+        wrap(object(), client=client)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_drop_in_classes_record(provider: Any, service_environment: Any, say: Any, kind: type):
+    provider.answers(say.completion(), say.completion())
+    drop_in = getattr(mindlytics_openai, kind.__name__)
+    made = provider.client(drop_in, **({"base_url": None, **AZURE} if "Azure" in kind.__name__ else {}))
+
+    assert isinstance(made, kind)
+    assert isinstance(made, drop_in)
+    assert inspect.signature(drop_in) == inspect.signature(kind)
+    ask(made)
+    ask(made.with_options(timeout=3))
+    default_client().close()
+    assert shape(events(service_environment)).count("Conversation Turn") == 2
+
+
+@pytest.mark.usefixtures("service_environment")
+def test_an_unwrapped_drop_in_is_a_plain_client_and_so_are_its_copies(provider: Any):
+    plain = unwrap(provider.client(mindlytics_openai.OpenAI))
+
+    assert type(plain) is openai.OpenAI
+    assert type(plain.with_options(timeout=3)) is openai.OpenAI
+
+
+def test_a_drop_in_without_a_key_says_so_at_once(provider: Any):
+    with pytest.raises(ConfigurationError):
+        provider.client(mindlytics_openai.OpenAI)
+
+
+@pytest.mark.usefixtures("service_environment")
+def test_a_copy_needs_no_environment(provider: Any, monkeypatch: pytest.MonkeyPatch):
+    made = provider.client(mindlytics_openai.OpenAI)
+    monkeypatch.delenv("MLSDK_API_KEY")
+    assert isinstance(made.with_options(timeout=3), mindlytics_openai.OpenAI)
+
+
+def test_without_openai_the_import_says_what_to_install():
+    code = "import sys; sys.modules['openai'] = None; import mindlytics_openai"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    assert "pip install 'mindlytics[openai]'" in finished.stderr

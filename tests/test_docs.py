@@ -1,0 +1,111 @@
+"""What the documentation says is so."""
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import Service, environment, events, shape
+from mindlytics_core import Delivery, _stats
+
+ROOT = Path(__file__).parent.parent
+DELIVERY = (ROOT / "docs/delivery.md").read_text()
+
+
+def blocks(page: str) -> list[str]:
+    """The Python examples of a page, in order."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def run(code: str, service: Service) -> subprocess.CompletedProcess[str]:
+    """Run an example the way a reader would: as a script of its own, with the three variables set."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, **environment(service)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_readme_s_session_by_hand_leaves_a_whole_conversation_without_any_flush(service: Service):
+    example = next(block for block in blocks("README.md") if "create_session" in block)
+    assert len([line for line in example.splitlines() if line]) <= 3
+
+    finished = run(example, service)
+
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
+    found = events(service)
+    assert shape(found) == [
+        "start_session",
+        "Conversation Started",
+        "Conversation Turn",
+        "Conversation Ended",
+        "end_session",
+    ]
+    assert found[2]["properties"] == {
+        "user": "Hi",
+        "assistant": "Hello!",
+        "model": "gpt-4o",
+        "prompt_tokens": 3,
+        "completion_tokens": 2,
+    }
+
+
+def test_the_page_on_sessions_runs_as_it_stands(service: Service):
+    finished = run(blocks("docs/sessions.md")[0], service)
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert shape(events(service)) == [
+        "start_session",
+        "Conversation Started",
+        "Conversation Function",
+        "Conversation Turn",
+        "Conversation Ended",
+        "end_session",
+    ]
+
+
+def test_the_example_of_an_integration_records_one_turn(service: Service):
+    example = next(block for block in blocks("docs/sessions.md") if "exchange" in block)
+
+    finished = run(f'question, answer = "Where is it?", "On its way."\n{example}', service)
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert shape(events(service)) == [
+        "start_session",
+        "Conversation Started",
+        "Conversation Function",
+        "Conversation Turn",
+        "Conversation Ended",
+        "end_session",
+    ]
+
+
+@pytest.mark.parametrize("page", sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md")) + ["README.md"])
+def test_every_example_is_python(page: str):
+    for block in blocks(page):
+        compile(block, page, "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Delivery)])
+def test_every_setting_of_delivery_is_documented(field: str):
+    assert f"`{field}`" in DELIVERY
+
+
+@pytest.mark.parametrize(
+    "reason", [value for name, value in vars(_stats).items() if name.isupper() and isinstance(value, str)]
+)
+def test_every_reason_for_a_drop_is_documented(reason: str):
+    assert f"`{reason}`" in DELIVERY
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_link_to_a_file_leads_somewhere(page: str):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
+        assert (ROOT / target).exists(), target
