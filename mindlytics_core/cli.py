@@ -66,9 +66,7 @@ def _add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", entry:
     parser.set_defaults(run=command.run)
 
 
-def _add_unavailable(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, reason: str
-) -> None:
+def _add_unavailable(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, reason: str) -> None:
     def explain(_: argparse.Namespace) -> int:
         sys.stderr.write(f"mindlytics {name}: {reason}\n")
         return 1

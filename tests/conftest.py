@@ -5,15 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from chaos import Chaos
 from helpers import API_KEY, PROJECT_ID, Service, environment
-from mindlytics_core import Client, Delivery
 
-try:
-    from mindlytics_local import start
-except ImportError:
-    from standin import start
+from mindlytics_core import Client, Delivery
+from mindlytics_local import start
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from helpers import Service, environment, events, shape
+
 from mindlytics_core import Delivery, _stats
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +87,7 @@ def test_the_example_of_an_integration_records_one_turn(service: Service):
     ]
 
 
-@pytest.mark.parametrize("page", sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md")) + ["README.md"])
+@pytest.mark.parametrize("page", ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md"))])
 def test_every_example_is_python(page: str):
     for block in blocks(page):
         compile(block, page, "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT

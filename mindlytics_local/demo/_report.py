@@ -81,7 +81,9 @@ def missing(seen: list[Seen], arrived: list[Arrived]) -> list[str]:
         for turns in scene.conversations:
             found = next((candidate for candidate in left if candidate.turns() == turns), None)
             if found is None:
-                lines.append(f"{scene.title}: the conversation that begins {turns[0].user!r} is not there as it was held")
+                lines.append(
+                    f"{scene.title}: the conversation that begins {turns[0].user!r} is not there as it was held"
+                )
                 continue
             left.remove(found)
             lines.extend(f"{scene.title}: {fault}" for fault in _incomplete(found))
@@ -138,9 +140,9 @@ def _owner(session: Record) -> str:
 
 
 def _how_ended(one: Arrived) -> str:
-    conversation = "ended" if one.conversation["ended_at"] else "still open"
-    session = "ended" if one.session["ended_at"] else "still open"
-    return f"conversation {conversation}, session {session}"
+    if not one.conversation["ended_at"]:
+        return "still open"
+    return "with its session" if one.session["ended_at"] else "by itself"
 
 
 def _short(text: str) -> Text:

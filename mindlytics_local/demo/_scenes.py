@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import openai
 from langchain.agents import create_agent
+from langchain_core.messages import HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
@@ -87,14 +88,14 @@ async def langchain_agent(model: Model) -> Seen:
     agent = create_agent(_chat_model(model), [get_weather], name="weather-agent")
     question = "What is the weather in Paris?"
     state = await agent.ainvoke(
-        {"messages": [("user", question)]}, config={"callbacks": [MindlyticsHandler(user_id="demo-traveller")]}
+        {"messages": [HumanMessage(question)]}, config={"callbacks": [MindlyticsHandler(user_id="demo-traveller")]}
     )
     answer = str(state["messages"][-1].text)
     return Seen("LangChain agent with a tool", [[Said(question, answer, ("get_weather",))]])
 
 
 async def openai_chat(model: Model) -> Seen:
-    """A chat of several turns through the drop-in client, streamed; its growing messages are its only id."""
+    """A chat through the drop-in client, streamed: three turns, whose growing messages are their only id."""
     client = AsyncOpenAI(base_url=model.base_url, api_key=model.api_key)
     messages: list[ChatCompletionMessageParam] = [{"role": "system", "content": "You are a friendly assistant."}]
     turns = []
@@ -125,9 +126,7 @@ async def by_hand(_: Model) -> Seen:
 SCENES: list[Scene] = [langchain_chain, langchain_agent, openai_chat, by_hand]
 
 
-async def _streamed(
-    client: openai.AsyncOpenAI, model: Model, messages: list[ChatCompletionMessageParam]
-) -> str:
+async def _streamed(client: openai.AsyncOpenAI, model: Model, messages: list[ChatCompletionMessageParam]) -> str:
     stream = await client.chat.completions.create(
         model=model.name, messages=messages, stream=True, max_tokens=_MAX_TOKENS, temperature=0
     )

@@ -51,7 +51,7 @@ def test_a_graph_s_name_is_its_assistant(lab: Any):
 
 @pytest.mark.parametrize("other", [False, True])
 @pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream"])
-async def test_an_interrupt_and_its_resume_are_one_exchange(how: str, other: bool, confirm: Any, lab: Any):  # noqa: FBT001
+async def test_an_interrupt_and_its_resume_are_one_exchange(how: str, other: bool, confirm: Any, lab: Any):
     model = lab.model(lab.say.call("confirm", what="delete"), lab.say.text("Deleted."))
     agent = create_agent(model, [confirm], checkpointer=InMemorySaver())
 

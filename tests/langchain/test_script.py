@@ -18,7 +18,7 @@ chain.invoke({"question": "Hi"}, config={"callbacks": [MindlyticsHandler()]})
 
 
 def test_a_script_without_any_flush_leaves_a_whole_conversation(service: Service):
-    finished = subprocess.run(  # noqa: S603
+    finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
         env={**os.environ, **environment(service)},
         capture_output=True,
@@ -42,6 +42,6 @@ def test_a_script_without_any_flush_leaves_a_whole_conversation(service: Service
 def test_without_langchain_the_import_names_the_extra():
     script = "import sys; sys.modules['langchain_core'] = None; import mindlytics_langchain"
 
-    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert "pip install 'mindlytics[langchain]'" in finished.stderr

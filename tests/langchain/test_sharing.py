@@ -125,7 +125,7 @@ def test_a_handler_can_be_unpickled_where_there_is_no_key():
         pickled = pickle.dumps(MindlyticsHandler(client=client))
     script = f"import pickle; pickle.loads({pickled!r}).on_chain_start(None, 'Hi', run_id=1)"
 
-    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert (finished.returncode, finished.stdout) == (0, "")
 

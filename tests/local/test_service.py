@@ -148,7 +148,7 @@ def test_a_full_disk_is_told_so_that_the_client_tries_again(tmp_path: Path):
 def test_what_is_not_installed_is_named_with_how_to_get_it(missing: str):
     program = f"import sys; sys.modules[{missing!r}] = None; import mindlytics_local"
 
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert ended.stderr.rstrip().endswith(
         f"ImportError: the local service needs the package '{missing}': pip install 'mindlytics[local]'"

@@ -237,5 +237,5 @@ def test_a_copy_needs_no_environment(provider: Any, monkeypatch: pytest.MonkeyPa
 
 def test_without_openai_the_import_says_what_to_install():
     code = "import sys; sys.modules['openai'] = None; import mindlytics_openai"
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'mindlytics[openai]'" in finished.stderr
