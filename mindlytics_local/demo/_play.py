@@ -11,7 +11,7 @@ from mindlytics_local.demo._scenes import SCENES, Seen
 from mindlytics_local.demo._steps import step
 
 
-async def play(console: Console, url: str) -> int:
+async def play(console: Console, url: str, api_key: str, project_id: str) -> int:
     """
     Hold the conversations, and give 0 when the service has all of them, else 1.
 
@@ -19,12 +19,16 @@ async def play(console: Console, url: str) -> int:
         console: Where progress and the table go.
 
         url: The service's address.
+
+        api_key: The key that the environment holds too.
+
+        project_id: The project, likewise.
     """
     seen = await _hold_conversations(console)
     with step(console, "delivering the last events"):
         # An app does nothing here: its exit ends and delivers everything. The demo goes on to look at it.
         delivered = mindlytics_core.default_client().close()
-    arrived = _report.read_back(url)
+    arrived = _report.read_back(url, api_key, project_id)
     _report.show(console, arrived)
     faults = _report.missing(seen, arrived)
     if not delivered:

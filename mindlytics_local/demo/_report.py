@@ -46,14 +46,18 @@ class Arrived:
         return turns
 
 
-def read_back(url: str) -> list[Arrived]:
+def read_back(url: str, api_key: str, project_id: str) -> list[Arrived]:
     """
-    Everything that the service has, oldest conversation first.
+    Everything that the service has of a project, oldest conversation first.
 
     Args:
         url: The service's address.
+
+        api_key: The key to ask with.
+
+        project_id: The project.
     """
-    with httpx.Client(base_url=url, headers={"Authorization": "Bearer demo", "X-App-ID": "demo"}) as http:
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {api_key}", "X-App-ID": project_id}) as http:
         sessions = {record["session_id"]: record for record in _find(http, "sessions")}
         events = _find(http, "events")
         return [

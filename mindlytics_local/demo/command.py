@@ -17,6 +17,7 @@ from mindlytics_local.demo._steps import step
 HELP = "hold conversations with a small real model and show what arrives; no account needed"
 
 _USUAL_PORT = 3000
+_KEY = _PROJECT = "demo"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +38,17 @@ def run(args: argparse.Namespace) -> int:
     except (ImportError, OSError) as error:
         sys.stderr.write(f"mindlytics demo: {error}\n")
         return 1
-    with service, _environment({"MLSDK_SERVER_BASE": service.url, "MLSDK_API_KEY": "demo", "MLSDK_PROJECT_ID": "demo"}):
+    with service, _environment(_variables(service.url)):
         console.print(f"[green]•[/green] local service at {service.url}")
-        code: int = asyncio.run(play(console, service.url))
+        code: int = asyncio.run(play(console, service.url, _KEY, _PROJECT))
         _close_or_keep(console, service, keep=args.keep)
     return code
+
+
+def _variables(url: str) -> dict[str, str]:
+    # Also what a user may have switched off or kept on disk for other purposes must not stop a demo.
+    mine = {"MLSDK_DISABLED": "", "MLSDK_SPOOL_DIR": ""}
+    return {"MLSDK_SERVER_BASE": url, "MLSDK_API_KEY": _KEY, "MLSDK_PROJECT_ID": _PROJECT, **mine}
 
 
 def _start(port: int | None) -> LocalService:
