@@ -1,6 +1,7 @@
 """What one client records: the meeting point of sessions, conversations, exchanges and the queue."""
 
 import functools
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -60,6 +61,8 @@ class Book:
         self._end_on_exit = end_on_exit
         #: Whether it takes no more events.
         self.is_closed = False
+        #: Taken by the first close that gives the worker back: others may be using it still.
+        self._given_back = threading.Lock()
         self._live: weakref.WeakValueDictionary[str, Lifecycle] = weakref.WeakValueDictionary()
         self._sessions = OpenSessions(self.clock, self.worker.call_at, idle_timeout)
         self._conversations = Conversations(self, idle_timeout=idle_timeout)
@@ -202,7 +205,7 @@ class Book:
 
     def release(self) -> None:
         """Let go of the worker, unless it still has something to deliver; then the exit of the process will."""
-        if not self.worker.stats().pending:
+        if not self.worker.stats().pending and self._given_back.acquire(blocking=False):
             PROCESS.release(self.worker)
 
     def end_at_exit(self) -> None:

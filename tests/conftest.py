@@ -1,5 +1,6 @@
 """Fixtures for the tests of every package: a live local service, a client of it, and no leaks between tests."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,9 +8,18 @@ from typing import Any
 import pytest
 from chaos import Chaos
 from helpers import API_KEY, PROJECT_ID, Service, environment
+from recorded import PLAYED, VCR_CONFIG
 
 from mindlytics_core import Client, Delivery
 from mindlytics_local import start
+from mindlytics_local.demo._model import Model, ModelUnavailable, small_model
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `recorded` is recorded, and played, by vcr."""
+    for item in items:
+        if item.get_closest_marker("recorded"):
+            item.add_marker("vcr")
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +78,25 @@ def chaos_client(chaos: Chaos, new_client: Callable[..., Client]) -> Client:
     """A client of the scripted server, whose waits are short."""
     delivery = Delivery(linger=0.01, retry_base=0.01, retry_cap=0.02)
     return new_client(server_endpoint=chaos.url, delivery=delivery)
+
+
+@pytest.fixture
+def vcr_config() -> dict[str, Any]:
+    """How recordings are made and played."""
+    return VCR_CONFIG
+
+
+@pytest.fixture(scope="session")
+def live_model() -> Iterator[Model]:
+    """The small real model, running on this machine."""
+    with contextlib.ExitStack() as running:
+        try:
+            yield running.enter_context(small_model())
+        except ModelUnavailable as error:
+            pytest.skip(str(error))
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest, record_mode: str) -> Model:
+    """The small real model: as it was recorded, or itself while it is being recorded."""
+    return PLAYED if record_mode == "none" else request.getfixturevalue("live_model")
