@@ -54,6 +54,8 @@ class Book:
         end_on_exit: bool,
     ) -> None:
         self.clock = Clock()
+        #: Where it records.
+        self.destination = config.destination
         self.worker = PROCESS.worker(config.destination, delivery)
         self._disabled = config.disabled
         self._reports = reports

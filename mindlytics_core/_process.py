@@ -66,6 +66,10 @@ class Process:
         """Have `ender` asked at exit, as long as somebody holds it."""
         self._enders.add(ender)
 
+    def enders(self) -> list[Ender]:
+        """Whoever would be asked."""
+        return list(self._enders)
+
     def keep(self, ender: Ender, *, open_now: bool) -> None:
         """Hold `ender` while it has something open."""
         (self._kept.add if open_now else self._kept.discard)(ender)

@@ -2,16 +2,18 @@
 
 import contextlib
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from chaos import Chaos
-from helpers import API_KEY, PROJECT_ID, Service, environment
+from helpers import Service
 from recorded import PLAYED, VCR_CONFIG
 
 from mindlytics_core import Client, Delivery
-from mindlytics_local import start
+from mindlytics_core.testing import close_clients
+from mindlytics_local import LocalService
 from mindlytics_local.demo._model import Model, ModelUnavailable, small_model
 
 
@@ -31,16 +33,17 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
-    """A running local service."""
-    with start() as running:
-        yield running
+def service(mindlytics_server: LocalService) -> Iterator[Service]:
+    """A running local service, with a project of the test's own that holds nothing yet."""
+    project = Service(mindlytics_server.url, f"test-{uuid.uuid4().hex}")
+    yield project
+    close_clients(project.url, project.project_id)
 
 
 @pytest.fixture
 def service_environment(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
     """The environment from which a default client finds the service."""
-    for name, value in environment(service).items():
+    for name, value in service.environment().items():
         monkeypatch.setenv(name, value)
     return service
 
@@ -52,7 +55,8 @@ def new_client(service: Service) -> Iterator[Callable[..., Client]]:
 
     def make(**options: Any) -> Client:
         options.setdefault("delivery", Delivery(linger=0.01))
-        made.append(Client(API_KEY, PROJECT_ID, options.pop("server_endpoint", service.url), **options))
+        server_endpoint = options.pop("server_endpoint", service.url)
+        made.append(Client(service.api_key, service.project_id, server_endpoint, **options))
         return made[-1]
 
     yield make

@@ -3,23 +3,16 @@
 import json
 import urllib.parse
 import urllib.request
-from typing import Any, Protocol
+from typing import Any
 
-API_KEY = "test-key"
-PROJECT_ID = "test-project"
-
-
-class Service(Protocol):
-    """A running local service, as far as tests need it."""
-
-    url: str
+from mindlytics_pytest import MindlyticsService as Service
 
 
 def get(service: Service, path: str, **query: str) -> Any:
     """Ask the service as its users would, over HTTP."""
     request = urllib.request.Request(  # noqa: S310  # the address is ours
         f"{service.url}{path}?{urllib.parse.urlencode(query)}",
-        headers={"Authorization": f"Bearer {API_KEY}", "X-App-ID": PROJECT_ID},
+        headers={"Authorization": f"Bearer {service.api_key}", "X-App-ID": service.project_id},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
         return json.loads(answer.read())
@@ -38,8 +31,3 @@ def shape(found: list[dict[str, Any]]) -> list[str]:
 def of_session(found: list[dict[str, Any]], session_id: str) -> list[dict[str, Any]]:
     """The events of one session."""
     return [event for event in found if event["session_id"] == session_id]
-
-
-def environment(service: Service) -> dict[str, str]:
-    """The variables that lead a client to the service."""
-    return {"MLSDK_SERVER_BASE": service.url, "MLSDK_API_KEY": API_KEY, "MLSDK_PROJECT_ID": PROJECT_ID}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import Service, environment, events, shape
+from helpers import Service, events, shape
 
 from mindlytics_core import Delivery, _stats
 
@@ -25,7 +25,7 @@ def run(code: str, service: Service) -> subprocess.CompletedProcess[str]:
     """Run an example the way a reader would: as a script of its own, with the three variables set."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        env={**os.environ, **environment(service)},
+        env={**os.environ, **service.environment()},
         capture_output=True,
         text=True,
         timeout=60,

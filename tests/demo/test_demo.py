@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import API_KEY, PROJECT_ID, Service
+from helpers import Service
 
 from mindlytics_core import Client, TokenBasedCost
 from mindlytics_local.demo import _report
@@ -34,7 +34,7 @@ def held(service: Service, client: Client) -> Service:
 
 
 def read_back(service: Service) -> list[_report.Arrived]:
-    return _report.read_back(service.url, API_KEY, PROJECT_ID)
+    return _report.read_back(service.url, service.api_key, service.project_id)
 
 
 def test_nothing_is_missing_when_all_has_arrived(held: Service):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-from helpers import Service, environment, events, shape
+from helpers import Service, events, shape
 
 SCRIPT = """
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -20,7 +20,7 @@ chain.invoke({"question": "Hi"}, config={"callbacks": [MindlyticsHandler()]})
 def test_a_script_without_any_flush_leaves_a_whole_conversation(service: Service):
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
-        env={**os.environ, **environment(service)},
+        env={**os.environ, **service.environment()},
         capture_output=True,
         text=True,
         timeout=60,
