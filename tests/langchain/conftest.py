@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers import events
+from helpers import API_KEY, events, get
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.output_parsers import StrOutputParser
@@ -18,9 +18,23 @@ from langchain_core.tools import BaseTool, tool
 
 from mindlytics_core import Client
 from mindlytics_langchain import MindlyticsHandler
+from mindlytics_local import LocalService, start
 
 Event = dict[str, Any]
 Arrived = Callable[[], list[Event]]
+
+
+@pytest.fixture(scope="session")
+def _running() -> Iterator[LocalService]:
+    with start(admin_key=API_KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def service(_running: LocalService) -> LocalService:
+    """A running local service, empty; hundreds of tests share one, for to stop takes longer than a test."""
+    get(_running, "/bc/v1/db/_cleanup")
+    return _running
 
 
 class Scripted(GenericFakeChatModel):
