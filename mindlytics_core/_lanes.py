@@ -27,6 +27,17 @@ class Entry(NamedTuple):
     item: Item
 
 
+class Limits(NamedTuple):
+    """What fits into one request, in events and in bytes."""
+
+    events: int
+    bytes: int
+
+    def halved(self, batch: "Batch") -> "Limits":
+        """What may fit after a batch was too large."""
+        return Limits(min(self.events, len(batch.entries) // 2), min(self.bytes, max(batch.size() // 2, 1)))
+
+
 @dataclass(slots=True, eq=False)
 class Batch:
     """
@@ -36,10 +47,13 @@ class Batch:
         entries: The events, each session's in order.
 
         key: Names this very set of events; the same on every attempt.
+
+        limits_before: What was believed to fit a request before a larger batch with these events was too large.
     """
 
     entries: tuple[Entry, ...]
     key: str
+    limits_before: "Limits | None" = None
     sessions: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +122,7 @@ class Lanes:
         self._numbers = itertools.count(1)
         #: The last number given.
         self.last_number = 0
-        #: Each session's waiting events; sessions in the order of their oldest event.
+        #: Each session's waiting events; sessions in the order of their oldest event, but a cut one comes last.
         self._lanes: OrderedDict[str, deque[Entry]] = OrderedDict()
         self._lane_events = 0
         self._lane_bytes = 0
@@ -118,8 +132,9 @@ class Lanes:
         #: In how many unsettled batches a session has events; such a session sends nothing new.
         self._busy: Multiset[str] = Multiset()
         #: Learned from the service's 413 answers.
-        self._most_events = options.batch_events
-        self._most_bytes = options.batch_bytes
+        self._limits = Limits(options.batch_events, options.batch_bytes)
+        #: Sessions whose lanes did not fit into a batch whole; their rest has lingered enough.
+        self._cut: set[str] = set()
         #: Events up to this number do not linger: somebody flushes.
         self._hurry_to = 0
         self.gate = Gate()
@@ -169,7 +184,7 @@ class Lanes:
             return Settled(paused=self._close_gate(batch, answer, now, paused=verdict is Verdict.PAUSE))
         # Only a probe opens a closed gate: one that left before the gate closed says nothing about now.
         if self.gate.probe is batch:
-            self.gate = Gate()
+            self._open_gate(now)
         if verdict is Verdict.SPLIT:
             return self._split(batch, answer.status)
         self._forget(batch)
@@ -209,20 +224,21 @@ class Lanes:
         entries: list[Entry] = []
         size = 0
         for lane in self._ready_lanes():
-            while lane and len(entries) < self._most_events:
+            while lane and len(entries) < self._limits.events:
                 size += len(lane[0].item.body)
-                if entries and size > self._most_bytes:
+                if entries and size > self._limits.bytes:
                     return self._gathered(entries)
                 entries.append(lane.popleft())
-            if len(entries) >= self._most_events:
+            if len(entries) >= self._limits.events:
                 break
         return self._gathered(entries)
 
     def _due(self, now: float) -> bool:
         oldest = next(self._ready_lanes(), None)
         return oldest is not None and (
-            self._lane_events >= self._most_events
-            or self._lane_bytes >= self._most_bytes
+            any(not self._busy[session] for session in self._cut)
+            or self._lane_events >= self._limits.events
+            or self._lane_bytes >= self._limits.bytes
             or now >= oldest[0].came_at + self._options.linger
             or self._hurried()
         )
@@ -238,19 +254,29 @@ class Lanes:
         self._lane_bytes -= batch.size()
         for session in batch.sessions:
             self._busy[session] += 1
+            self._cut.discard(session)
             if not self._lanes[session]:
                 del self._lanes[session]
+            else:
+                # Behind the others, who would never have their turn beside a session that always has more.
+                self._lanes.move_to_end(session)
+                self._cut.add(session)
         return batch
 
     def _split(self, batch: Batch, status: int) -> Settled:
+        limits_before = batch.limits_before
         if len(batch.entries) == 1:
+            if status == _TOO_LARGE and limits_before is not None:
+                # It was this one event; the batches that it was in say nothing about others.
+                self._limits = Limits(*map(max, self._limits, limits_before))
             self._forget(batch)
             return Settled(refused=batch.entries[0])
-        middle = len(batch.entries) // 2
         if status == _TOO_LARGE:
-            self._most_events = min(self._most_events, middle)
-            self._most_bytes = min(self._most_bytes, max(batch.size() // 2, 1))
-        halves = [Batch(part, self._new_key()) for part in (batch.entries[:middle], batch.entries[middle:])]
+            limits_before = limits_before or self._limits
+            self._limits = self._limits.halved(batch)
+        middle = len(batch.entries) // 2
+        parts = batch.entries[:middle], batch.entries[middle:]
+        halves = [Batch(part, self._new_key(), limits_before) for part in parts]
         self._busy.subtract(batch.sessions)
         for half in halves:
             self._busy.update(half.sessions)
@@ -270,6 +296,12 @@ class Lanes:
             self._busy[session] -= 1
             if not self._busy[session]:
                 del self._busy[session]
+
+    def _open_gate(self, now: float) -> None:
+        """Open the gate, or as soon as the service wished in an answer to a request that left before it closed."""
+        asked_until, self.gate = self.gate.asked_until, Gate()
+        if asked_until > now:
+            self.gate.asked_until = self.gate.closed_until = asked_until
 
     def _close_gate(self, batch: Batch, answer: Answer, now: float, *, paused: bool) -> bool:
         """Close the gate, or keep it closed for longer; True when this is the start of a pause."""
