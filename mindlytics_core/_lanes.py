@@ -48,11 +48,14 @@ class Batch:
 
         key: Names this very set of events; the same on every attempt.
 
+        place: Where it stands among batches that are sent again: its first event's number, then which half of a half.
+
         limits_before: What was believed to fit a request before a larger batch with these events was too large.
     """
 
     entries: tuple[Entry, ...]
     key: str
+    place: tuple[int, ...]
     limits_before: "Limits | None" = None
     sessions: frozenset[str] = field(init=False)
 
@@ -249,7 +252,7 @@ class Lanes:
         return self._hurry_to > 0 and any(lane[0].number <= self._hurry_to for lane in self._ready_lanes())
 
     def _gathered(self, entries: list[Entry]) -> Batch:
-        batch = Batch(tuple(entries), self._new_key())
+        batch = Batch(tuple(entries), self._new_key(), (entries[0].number,))
         self._lane_events -= len(entries)
         self._lane_bytes -= batch.size()
         for session in batch.sessions:
@@ -276,7 +279,7 @@ class Lanes:
             self._limits = self._limits.halved(batch)
         middle = len(batch.entries) // 2
         parts = batch.entries[:middle], batch.entries[middle:]
-        halves = [Batch(part, self._new_key(), limits_before) for part in parts]
+        halves = [Batch(part, self._new_key(), (*batch.place, half), limits_before) for half, part in enumerate(parts)]
         self._busy.subtract(batch.sessions)
         for half in halves:
             self._busy.update(half.sessions)
@@ -284,10 +287,9 @@ class Lanes:
         return Settled()
 
     def _put_back(self, batch: Batch) -> None:
-        """Keep the order of arrival, so that the oldest is tried first."""
-        first = batch.entries[0].number
-        place = next((i for i, other in enumerate(self._again) if other.entries[0].number > first), None)
-        self._again.insert(len(self._again) if place is None else place, batch)
+        """Keep batches in their places: of two that share a session, the one with its earlier events comes first."""
+        at = next((at for at, other in enumerate(self._again) if other.place > batch.place), len(self._again))
+        self._again.insert(at, batch)
 
     def _forget(self, batch: Batch) -> None:
         self.events -= len(batch.entries)

@@ -261,6 +261,22 @@ def test_a_busy_session_does_not_starve_the_others():
     assert "quiet" in made.next_batch(0.0).sessions
 
 
+def test_halves_that_mix_sessions_keep_each_session_in_order():
+    made = lanes(linger=0, batch_events=4, concurrency=1)
+    for session in "aaaaabc":
+        made.add(item(session, 1), 0.0)
+    made.settle(made.next_batch(0.0), Answer(200), 0.0)
+    mixed = made.next_batch(0.0)
+    assert [entry.item.session_id for entry in mixed.entries] == ["b", "c", "a"]
+    sent = []
+    made.settle(mixed, Answer(413), 0.0)
+    while (batch := made.next_batch(0.0)) is not None:
+        sent += [entry.number for entry in batch.entries]
+        made.settle(batch, Answer(200), 0.0)
+
+    assert sent == [6, 7, 5]
+
+
 def test_a_full_batch_does_not_linger_and_a_lone_event_does():
     made = lanes(linger=5.0, batch_events=2)
     made.add(item("a", 1), 0.0)

@@ -1,0 +1,109 @@
+"""Imports go down only: who may import whom, held against every module of every package."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "mindlytics_core"
+#: The core's modules, lowest level first; each imports from lower levels, and from its own only what stands before it.
+LEVELS: list[list[str]] = [
+    ["_version", "exceptions", "_model"],
+    ["_stats", "_clock", "_config", "_receipt", "_retry", "_wire", "_history", "_claims"],
+    ["_guard", "_callbacks", "_flush", "_queue", "_transport", "_reports", "_scope"],
+    ["_lanes", "_worker", "_process"],
+    ["_lifecycle", "_open_sessions", "_conversations", "exchange", "session", "_book"],
+    ["client", "testing", "cli", "__main__", "__init__"],
+]
+PLACE = {name: (level, at) for level, names in enumerate(LEVELS) for at, name in enumerate(names)}
+#: What each package above the core may import of ours; of the core, its doorway or the named modules.
+ALLOWED = {
+    "integrations/mindlytics_langchain": {"mindlytics_core"},
+    "integrations/mindlytics_openai": {"mindlytics_core"},
+    "integrations/mindlytics_pytest": {"mindlytics_core", "mindlytics_core.testing", "mindlytics_local"},
+    "mindlytics_local": {
+        "mindlytics_core",
+        "mindlytics_core._version",
+        "mindlytics_core._wire",
+        "mindlytics_core.exceptions",
+    },
+}
+#: What only one place may name: frameworks in their integrations, the HTTP library in the transport.
+HOMES = {
+    "langchain_core": ("integrations/mindlytics_langchain", "mindlytics_local/demo"),
+    "langgraph": ("integrations/mindlytics_langchain",),
+    "openai": ("integrations/mindlytics_openai", "mindlytics_local/demo"),
+    "httpx": ("mindlytics_core/_transport.py", "mindlytics_local/demo", "integrations/mindlytics_pytest"),
+    "httpx2": ("mindlytics_core/_transport.py",),
+    "sqlite3": ("mindlytics_local",),
+    "starlette": ("mindlytics_local",),
+}
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+EVERY_MODULE = [
+    path for package in (CORE, ROOT / "mindlytics_local", ROOT / "integrations") for path in modules(package)
+]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules that a file imports, wherever in it, with `from package import module` as `package.module` too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import hides where it leads"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_module(name: str) -> bool:
+    folder = (
+        ROOT / "integrations" if name.startswith(("mindlytics_langchain", "mindlytics_o", "mindlytics_p")) else ROOT
+    )
+    path = folder.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+def shown(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_every_module_of_the_core_has_its_level():
+    assert {path.stem for path in modules(CORE)} == PLACE.keys()
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=shown)
+def test_the_core_imports_downwards_only(path: Path):
+    names = {name.split(".")[1] for name in imported(path) if name.startswith("mindlytics_core.") and is_module(name)}
+    assert [name for name in names if PLACE[name] >= PLACE[path.stem]] == []
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=shown)
+def test_the_core_knows_nobody_above_it(path: Path):
+    ours = {name.partition(".")[0] for name in imported(path) if name.startswith("mindlytics_")}
+    assert ours <= {"mindlytics_core"}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_above_the_core_imports_what_it_may(package: str):
+    own = Path(package).name
+    for path in modules(ROOT / package):
+        ours = {name for name in imported(path) if name.startswith("mindlytics_") and is_module(name)}
+        foreign = {name for name in ours if name.partition(".")[0] != own}
+        allowed = ALLOWED[package]
+        if "demo" in path.parts:
+            # The demo is an app: a user of everything.
+            allowed = {"mindlytics_core", "mindlytics_langchain", "mindlytics_openai", "mindlytics_local"}
+        assert foreign <= allowed, shown(path)
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_is_named_in_its_home_only(library: str):
+    namers = {shown(path) for path in EVERY_MODULE if any(name.split(".")[0] == library for name in imported(path))}
+    assert [name for name in namers if not name.startswith(HOMES[library])] == []
