@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers import API_KEY, events, get
+from helpers import events
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.output_parsers import StrOutputParser
@@ -18,23 +18,9 @@ from langchain_core.tools import BaseTool, tool
 
 from mindlytics_core import Client
 from mindlytics_langchain import MindlyticsHandler
-from mindlytics_local import LocalService, start
 
 Event = dict[str, Any]
 Arrived = Callable[[], list[Event]]
-
-
-@pytest.fixture(scope="session")
-def _running() -> Iterator[LocalService]:
-    with start(admin_key=API_KEY) as running:
-        yield running
-
-
-@pytest.fixture
-def service(_running: LocalService) -> LocalService:
-    """A running local service, empty; hundreds of tests share one, for to stop takes longer than a test."""
-    get(_running, "/bc/v1/db/_cleanup")
-    return _running
 
 
 class Scripted(GenericFakeChatModel):
@@ -118,7 +104,7 @@ def say() -> type[Say]:
 
 
 @pytest.fixture
-def model() -> Callable[..., Scripted]:
+def scripted() -> Callable[..., Scripted]:
     """Makes a model that gives these answers in turn, or one answer for ever."""
 
     def make(*answers: str | AIMessage) -> Scripted:
@@ -130,12 +116,12 @@ def model() -> Callable[..., Scripted]:
 
 
 @pytest.fixture
-def chain(model: Callable[..., Scripted]) -> Callable[..., Runnable[Any, Any]]:
+def chain(scripted: Callable[..., Scripted]) -> Callable[..., Runnable[Any, Any]]:
     """Makes `prompt | model | parser`."""
 
     def make(*answers: str | AIMessage) -> Runnable[Any, Any]:
         prompt = ChatPromptTemplate.from_messages([("system", "Be kind."), ("human", "{question}")])
-        return prompt | model(*answers) | StrOutputParser()
+        return prompt | scripted(*answers) | StrOutputParser()
 
     return make
 
@@ -290,4 +276,6 @@ class Lab:
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Lab:
     """Fake models, a handler of the live service, and what arrived there."""
-    return Lab(**{field.name: request.getfixturevalue(field.name) for field in dataclasses.fields(Lab)})
+    fixtures = {"model": "scripted"}
+    names = [field.name for field in dataclasses.fields(Lab)]
+    return Lab(**{name: request.getfixturevalue(fixtures.get(name, name)) for name in names})
