@@ -12,7 +12,7 @@ OLDEST := .venv-oldest
 TESTS_WITH_OLDEST := tests/langchain
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest check format record clean
+.PHONY: help demo test test-oldest check format docs kernel notebooks record clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,11 +35,14 @@ format: $(READY) ## put the code into its format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+docs: $(VENV)/.docs ## build the documentation as a site, into site/
+	@$(BIN)/zensical build --clean --strict
+
 record: $(READY) ## make the tests' recordings anew against the small real model
 	@$(BIN)/python -m pytest --record-mode=rewrite -m recorded
 
 clean: ## remove what was built
-	rm -rf $(VENV) $(OLDEST) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer (with venv) is needed; name one: make PYTHON=... demo" >&2; exit 1; }
@@ -57,6 +60,11 @@ $(OLDEST)/.ready: pyproject.toml tests/oldest.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(call patiently,a current pip,$(PIP) install --upgrade "pip>=25.1")
 	$(call patiently,the oldest frameworks,$(PIP) install --constraint tests/oldest.txt --editable ".[demo]" --group dev)
+	@touch $@
+
+# Tools of one purpose, by dependency group: `.venv/.docs` is the group docs.
+$(VENV)/.docs $(VENV)/.notebooks: $(VENV)/.%: $(READY)
+	$(call patiently,the tools for $*,$(PIP) install --group $*)
 	@touch $@
 
 # Install with a dot every second, so that a slow line does not look like a standstill; show the log of a failure.
