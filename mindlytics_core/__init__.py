@@ -20,7 +20,7 @@ from mindlytics_core.exceptions import (
     RequestFailed,
 )
 from mindlytics_core.exchange import Exchange
-from mindlytics_core.session import APIResponse, Session, current_session
+from mindlytics_core.session import APIResponse, Session, add_session_finder, current_session
 
 __all__ = [
     "APIResponse",
@@ -46,6 +46,7 @@ __all__ = [
     "Stats",
     "TokenBasedCost",
     "__version__",
+    "add_session_finder",
     "claim_model_call",
     "conversation",
     "current_session",

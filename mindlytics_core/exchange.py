@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mindlytics_core import _model
-from mindlytics_core._clock import IDS, Clock, iso
+from mindlytics_core._clock import IDS, iso
 from mindlytics_core._conversations import Conversation
 from mindlytics_core._history import ASSISTANT, Message
 from mindlytics_core._model import Properties, Scalar, TokenBasedCost
 from mindlytics_core._scope import Ids
+from mindlytics_core.session import Client, Session
 
 #: Longest text recorded of one side, so that a turn stays below the limit for one event whatever it holds.
 MAX_TEXT_CHARS = 30_000
@@ -50,10 +51,8 @@ class _Tokens:
         return {name: count for name, count in named.items() if count}
 
 
-class Book(Protocol):
+class Book(Client, Protocol):
     """What an exchange needs from its client: where it is recorded, and who waits for its end."""
-
-    clock: Clock
 
     def closed(self, exchange: "Exchange", messages: Sequence[Message]) -> None:
         """The exchange is over."""
@@ -126,6 +125,11 @@ class Exchange:
     def session_id(self) -> str:
         """The session that the turn will belong to."""
         return self.conversation.lifecycle.session_id
+
+    @property
+    def session(self) -> Session:
+        """The session that the turn will belong to, for what the app wants to say of it."""
+        return Session(self._book, self.conversation.lifecycle, conversation_id=self.conversation_id)
 
     def first_token(self) -> None:
         """Note that the user sees the first part of the answer now; later calls change nothing."""

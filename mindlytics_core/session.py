@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from mindlytics_core import _clock, _model, _scope
+from mindlytics_core._guard import call_guarded
 from mindlytics_core._lifecycle import Lifecycle, Recorder
 from mindlytics_core._model import Identity, Properties, Usage
 from mindlytics_core._receipt import Receipt
@@ -475,9 +476,25 @@ class Session:
 current: ContextVar[Session | None] = ContextVar("mindlytics_session", default=None)
 
 
+#: Integrations' ways to find the exchange that the running code is a part of.
+_finders: list[Callable[[], Session | None]] = []
+
+
+def add_session_finder(find: Callable[[], Session | None]) -> None:
+    """
+    Let `current_session` find the exchanges of an integration.
+
+    Args:
+        find: Gives the session of the exchange that the running code is a part of, or None.
+    """
+    if find not in _finders:
+        _finders.append(find)
+
+
 def current_session() -> Session | None:
     """The session of the exchange in progress, else of the `with` block around this call, else None."""
-    return current.get()
+    found = (call_guarded("current_session", find) for find in _finders)
+    return next((session for session in found if session is not None), None) or current.get()
 
 
 def _optional_name(what: str, value: str | None) -> str | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from mindlytics_core import Client, Ids, default_client, guarded
 from mindlytics_langchain import _graphs
+from mindlytics_langchain._current import show_current_session
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import BaseCallbackHandler, BaseMessage, LLMResult
 from mindlytics_langchain._recorder import Recorder
@@ -267,6 +268,7 @@ class MindlyticsHandler(BaseCallbackHandler):
         self._recorder = Recorder(client, settings)
         self._key = key
         _alive[key] = self
+        show_current_session()
 
     def __copy__(self) -> Self:
         return self

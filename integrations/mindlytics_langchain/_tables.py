@@ -2,9 +2,10 @@
 
 import threading
 import weakref
+from uuid import UUID
 
 from mindlytics_core import Client
-from mindlytics_langchain._runs import RunTable
+from mindlytics_langchain._runs import Run, RunTable
 from mindlytics_langchain._waiting import Waiting
 
 
@@ -27,3 +28,10 @@ def tables_of(client: Client) -> Tables:
         if found is None:
             found = _by_client[client] = Tables()
         return found
+
+
+def find_run(run_id: UUID) -> Run | None:
+    """A run that has not ended, whichever client records it."""
+    with _lock:
+        tables = list(_by_client.values())
+    return next((run for table in tables if (run := table.runs.find(run_id))), None)

@@ -81,7 +81,7 @@ class Say:
         return message
 
     @staticmethod
-    def call(name: str, tokens: tuple[int, int] = (5, 2), **args: Any) -> AIMessage:
+    def call(name: str, tokens: tuple[int, int] = (5, 2), /, **args: Any) -> AIMessage:
         """A request for one tool."""
         calls = [{"name": name, "args": args, "id": f"call-{name}-{len(args)}"}]
         return Say.text("", tokens, tool_calls=calls)
@@ -183,8 +183,9 @@ def _readable(event: Event, names: dict[str, str], count: dict[str, Any]) -> Eve
     shown: Event = {"event": event.get("event") or event["type"], "session": named("S", event["session_id"])}
     if "conversation_id" in event:
         shown["conversation"] = named("C", event["conversation_id"])
-    if event.get("device_id") != event["session_id"]:
-        shown |= {name: event[name] for name in ("user_id", "device_id") if name in event}
+    own = {"device_id"} if event.get("device_id") == event["session_id"] else set()
+    shown |= {name: event[name] for name in ("user_id", "device_id") if name in event and name not in own}
+    shown |= {name: event[name] for name in ("id", "traits") if event["type"] == "identify" and name in event}
     for name, value in {**event.get("properties", {}), **event.get("attributes", {})}.items():
         if name == "turn_id":
             shown["turn"] = named("T", value)
