@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from mindlytics_core import _guard, _model, _stats, _wire
 from mindlytics_core._clock import IDS, Clock, iso
 from mindlytics_core._config import Config, Delivery
-from mindlytics_core._conversations import Conversations
+from mindlytics_core._conversations import Conversations, look
 from mindlytics_core._flush import wait_for_all
 from mindlytics_core._history import Message
 from mindlytics_core._lifecycle import Lifecycle
@@ -152,13 +152,14 @@ class Book:
         properties: Properties,
     ) -> Exchange:
         """Open one turn in the making, or go on with the one that waits for these tools' results."""
-        waiting = self._conversations.unanswered(ids, messages)
+        seen = look(ids, messages)
+        waiting = self._conversations.unanswered(ids, seen)
         if isinstance(waiting, Exchange):
             waiting.resume(messages)
             return waiting
         conversation = self._conversations.join(
             ids,
-            messages,
+            seen,
             at=iso(self.clock.wall()),
             continue_within=continue_within,
             properties=scope.properties if scope else {},
@@ -168,13 +169,13 @@ class Book:
             scope.on_leave((self, conversation), end)
         return Exchange(self, conversation, ids, messages, user=user, assistant_id=assistant_id, properties=properties)
 
-    def closed(self, exchange: Exchange, messages: Sequence[Message]) -> None:
+    def closed(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange is over."""
-        self._conversations.leave(exchange.conversation, exchange.ids, messages)
+        self._conversations.leave(exchange.conversation, exchange.ids, messages, answer_id)
 
-    def suspended(self, exchange: Exchange, messages: Sequence[Message]) -> None:
+    def suspended(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange waits for its tools' results."""
-        self._conversations.await_tools(exchange.conversation, exchange, exchange.ids, messages)
+        self._conversations.await_tools(exchange.conversation, exchange, exchange.ids, messages, answer_id)
 
     def end_conversation(self, conversation_id: str, session_id: str | None) -> None:
         """End a conversation that an exchange was given the name of."""

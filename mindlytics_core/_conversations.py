@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mindlytics_core._clock import IDS, Clock
-from mindlytics_core._history import History, Message, digests
+from mindlytics_core._history import Message, Recognition, Trail, answer_named, trail
 from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._model import Properties
 from mindlytics_core._scope import Ids
@@ -100,7 +100,7 @@ class Conversations:
         """Begin with none; in a forked child they are the parent's."""
         self._lock = threading.RLock()
         self._named: dict[tuple[str | None, str], Conversation] = {}
-        self._history: History[Conversation] = History(MOST_DIGESTS)
+        self._known: Recognition[Conversation] = Recognition(MOST_DIGESTS, _is_free)
         #: By length of wait, the silent conversations with the time when each ends, the next to end first.
         self._silent: dict[float, OrderedDict[Conversation, float]] = {}
         self._open: set[Conversation] = set()
@@ -109,7 +109,7 @@ class Conversations:
     def join(
         self,
         ids: Ids,
-        messages: Sequence[Message],
+        seen: Trail,
         *,
         at: str,
         continue_within: float,
@@ -121,7 +121,7 @@ class Conversations:
         Args:
             ids: What is known of it.
 
-            messages: The model's input, to recognise an unnamed conversation by.
+            seen: The model's input, to recognise an unnamed conversation by.
 
             at: When the exchange began, ISO 8601.
 
@@ -130,13 +130,15 @@ class Conversations:
             properties: Sent with its start.
         """
         with self._lock:
-            found = self._find(ids, messages)
+            found = self._find(ids, seen)
             if found is None:
                 found = self._begin(ids, at, continue_within, properties)
             self._resume(found)
             return found
 
-    def leave(self, conversation: Conversation, ids: Ids, messages: Sequence[Message]) -> None:
+    def leave(
+        self, conversation: Conversation, ids: Ids, messages: Sequence[Message], answer_id: str | None = None
+    ) -> None:
         """
         An exchange is over.
 
@@ -146,32 +148,44 @@ class Conversations:
             ids: What `join` was given.
 
             messages: The exchange's input with the answer at its end; empty when there was none.
+
+            answer_id: What a later input may call the answer by.
         """
+        seen = look(ids, messages)
         with self._lock:
             if messages and conversation.wait:
-                self._history.add(_last_digest(ids, messages), conversation)
+                self._known.add(seen, conversation, _name(ids, answer_id))
             self._pause(conversation, conversation.wait)
 
-    def unanswered(self, ids: Ids, messages: Sequence[Message]) -> Unanswered | None:
+    def unanswered(self, ids: Ids, seen: Trail) -> Unanswered | None:
         """The exchange that waits for just these tools' results, which then waits no longer."""
         with self._lock:
-            found = self._find(ids, messages)
+            found = self._find(ids, seen)
             if found is None or not found.unanswered:
                 return None
-            seen = [digest for digest in digests(_root(ids), messages) if digest in found.unanswered]
-            if not seen:
+            asked = next((digest for digest in reversed(seen.answers) if digest in found.unanswered), None)
+            if asked is None:
                 return None
             self._resume(found)
-            return found.unanswered.pop(seen[-1])
+            exchange = found.unanswered.pop(asked)
+            # It may wait under another name too.
+            found.unanswered = {key: other for key, other in found.unanswered.items() if other is not exchange}
+            return exchange
 
     def await_tools(
-        self, conversation: Conversation, exchange: Unanswered, ids: Ids, messages: Sequence[Message]
+        self,
+        conversation: Conversation,
+        exchange: Unanswered,
+        ids: Ids,
+        messages: Sequence[Message],
+        answer_id: str | None = None,
     ) -> None:
         """Keep an exchange open until its tools' results come, or the conversation ends."""
+        seen, name = look(ids, messages), _name(ids, answer_id)
         with self._lock:
-            digest = _last_digest(ids, messages)
-            conversation.unanswered[digest] = exchange
-            self._history.add(digest, conversation)
+            for digest in filter(None, (seen.answers[-1], name)):
+                conversation.unanswered[digest] = exchange
+            self._known.add(seen, conversation, name)
             self._pause(conversation, conversation.wait or self._idle_timeout)
 
     def end(self, conversation_id: str, session_id: str | None = None) -> None:
@@ -187,11 +201,11 @@ class Conversations:
             for conversation in list(self._open):
                 self._give_up(conversation)
 
-    def _find(self, ids: Ids, messages: Sequence[Message]) -> Conversation | None:
+    def _find(self, ids: Ids, seen: Trail) -> Conversation | None:
         if ids.conversation_id is not None:
             found = self._named.get((ids.session_id, ids.conversation_id))
         else:
-            found = self._history.find(_root(ids), messages)
+            found = self._known.find(seen)
         if found is not None and not found.is_open:
             self._end(found)
             return None
@@ -253,7 +267,7 @@ class Conversations:
 
     def _forget(self, conversation: Conversation) -> None:
         self._open.discard(conversation)
-        self._history.discard(conversation)
+        self._known.discard(conversation)
         self._break_silence(conversation)
         if conversation.named_as is not None:
             del self._named[conversation.named_as]
@@ -275,13 +289,17 @@ class Conversations:
             self._set_timer()
 
 
-def _root(ids: Ids) -> str:
-    return f"{ids.user_id}\0{ids.device_id}\0{ids.session_id}"
+def look(ids: Ids, messages: Sequence[Message]) -> Trail:
+    """What messages look like as digests: those of one user, in one session if it is named."""
+    return trail(f"{ids.user_id}\0{ids.device_id}\0{ids.session_id}", messages)
 
 
-def _last_digest(ids: Ids, messages: Sequence[Message]) -> bytes:
-    *_, last = digests(_root(ids), messages)
-    return last
+def _name(ids: Ids, answer_id: str | None) -> bytes | None:
+    return None if answer_id is None else look(ids, [answer_named(answer_id)]).answers[0]
+
+
+def _is_free(conversation: Conversation) -> bool:
+    return not conversation.running
 
 
 def _when(entry: tuple[Conversation, float]) -> float:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 K = TypeVar("K")
@@ -10,6 +11,11 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 ASSISTANT = "assistant"
+USER = "user"
+#: Roles of messages that stand before a chat and are written anew, as summaries of it are.
+_INSTRUCTIONS = {"system", "developer"}
+#: As many characters of a chat's last messages are no coincidence.
+_TELLING_CHARS = 80
 
 
 class Message(NamedTuple):
@@ -26,34 +32,82 @@ class Message(NamedTuple):
     text: str
 
 
-def digests(root: str, messages: Sequence[Message]) -> Iterator[bytes]:
+def answer_named(answer_id: str) -> Message:
+    """What an input begins with that goes on from an answer by its id, and does not repeat the messages."""
+    return Message(ASSISTANT, f"\0{answer_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
     """
-    For each message the digest of everything up to and including it.
+    What messages look like as digests.
+
+    Attributes:
+        answers: For each answer among them, the digest of everything up to and including it, the first one first.
+
+        tail: A digest of the last exchanges up to the last answer, if they hold enough words to be no coincidence;
+            by it a chat is recognised whose first messages were cut off or summarised.
+    """
+
+    answers: Sequence[bytes]
+    tail: bytes | None
+
+
+def trail(root: str, messages: Sequence[Message]) -> Trail:
+    """
+    Make out the digests of messages.
 
     Args:
-        root: Whose messages they are: the same words of two users are two conversations.
+        root: Whose they are: the same words of two users are two conversations.
 
-        messages: The input, oldest first.
+        messages: A model's input, oldest first.
     """
-    so_far = hashlib.blake2b(root.encode("utf-8", "surrogatepass"), digest_size=16)
-    for role, text in messages:
-        so_far.update(f"\0{role}\0{len(text)}\0{text}".encode("utf-8", "surrogatepass"))
-        yield so_far.copy().digest()
+    answers = []
+    so_far = _digest(root)
+    for message in messages:
+        so_far.update(_bytes(message))
+        if message.role == ASSISTANT:
+            answers.append(so_far.copy().digest())
+    return Trail(answers, _tail(root, messages) if answers else None)
+
+
+def _tail(root: str, messages: Sequence[Message]) -> bytes | None:
+    so_far = _digest(f"{root}\0tail")
+    chars = 0
+    is_answered = False
+    for message in reversed(messages):
+        is_answered = is_answered or message.role == ASSISTANT
+        if not is_answered or message.role in _INSTRUCTIONS:
+            continue
+        so_far.update(_bytes(message))
+        chars += len(message.text)
+        if chars >= _TELLING_CHARS and message.role == USER:
+            return so_far.digest()
+    return None
+
+
+def _digest(root: str) -> "hashlib.blake2b":
+    return hashlib.blake2b(root.encode("utf-8", "surrogatepass"), digest_size=16)
+
+
+def _bytes(message: Message) -> bytes:
+    role, text = message
+    return f"\0{role}\0{len(text)}\0{text}".encode("utf-8", "surrogatepass")
 
 
 class History(Generic[V]):
     """
-    Which values answered which messages.
-
-    Several conversations may have begun with the very same words. The one that stands exactly there is
-    preferred over one that has gone on since, and of those the one that has waited longest.
+    Which values came by which digests.
 
     Args:
         most: Entries kept; the oldest are forgotten first.
+
+        is_free: Whether a value is not in use just now.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, is_free: Callable[[V], bool]) -> None:
         self._most = most
+        self._is_free = is_free
         #: Every entry, the oldest first.
         self._entries: OrderedDict[tuple[bytes, V], None] = OrderedDict()
         self._by_digest: dict[bytes, list[V]] = {}
@@ -70,18 +124,15 @@ class History(Generic[V]):
         while len(self._entries) > self._most:
             self._forget(*next(iter(self._entries)))
 
-    def find(self, root: str, messages: Sequence[Message]) -> V | None:
-        """The value whose messages these continue: the longest known part that ends with an answer."""
-        known = [
-            digest
-            for message, digest in zip(messages, digests(root, messages), strict=True)
-            if message.role == ASSISTANT and digest in self._by_digest
-        ]
-        if not known:
-            return None
-        values = self._by_digest[known[-1]]
-        standing = [value for value in values if self._by_value[value][-1] == known[-1]]
-        return standing[0] if standing else values[-1]
+    def standing(self, digest: bytes) -> V | None:
+        """The value that stands exactly there; of several one that is free, the longest-waiting first."""
+        standing = [value for value in self._by_digest.get(digest, ()) if self._by_value[value][-1] == digest]
+        return next(filter(self._is_free, standing), standing[0] if standing else None)
+
+    def last(self, digest: bytes) -> V | None:
+        """The value that came by there last, wherever it stands now."""
+        values = self._by_digest.get(digest)
+        return values[-1] if values else None
 
     def discard(self, value: V) -> None:
         """Forget everything about a value."""
@@ -98,3 +149,55 @@ def _remove(lists: dict[K, list[T]], key: K, item: T) -> None:
     lists[key].remove(item)
     if not lists[key]:
         del lists[key]
+
+
+class Recognition(Generic[V]):
+    """
+    Which conversation messages continue.
+
+    Several conversations may have begun with the very same words. The one that stands exactly where the longest
+    known part ends is preferred; then one that the last exchanges alone lead to, because the first messages may
+    have been cut off; then one that has gone on since from the longest known part, whose turn is made anew.
+
+    Args:
+        most: Entries kept of each kind.
+
+        is_free: Whether a conversation is not in use just now.
+    """
+
+    def __init__(self, most: int, is_free: Callable[[V], bool]) -> None:
+        self._wholes: History[V] = History(most, is_free)
+        self._tails: History[V] = History(most, is_free)
+        self._names: History[V] = History(most, is_free)
+
+    def add(self, seen: Trail, conversation: V, name: bytes | None = None) -> None:
+        """
+        Remember that a conversation stands where messages end.
+
+        Args:
+            seen: The messages, an answer at their end.
+
+            conversation: It.
+
+            name: The digest of the answer's name, if it has one.
+        """
+        self._wholes.add(seen.answers[-1], conversation)
+        if seen.tail is not None:
+            self._tails.add(seen.tail, conversation)
+        if name is not None:
+            self._names.add(name, conversation)
+
+    def find(self, seen: Trail) -> V | None:
+        """The conversation that messages continue."""
+        known = next((digest for digest in reversed(seen.answers) if self._wholes.last(digest)), None)
+        return (
+            (self._wholes.standing(known) if known else None)
+            or (self._tails.standing(seen.tail) if seen.tail else None)
+            or (self._wholes.last(known) if known else None)
+            or (self._names.last(seen.answers[0]) if seen.answers else None)
+        )
+
+    def discard(self, conversation: V) -> None:
+        """Forget everything about a conversation."""
+        for history in (self._wholes, self._tails, self._names):
+            history.discard(conversation)

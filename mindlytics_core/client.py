@@ -10,7 +10,7 @@ from mindlytics_core import _config, _model
 from mindlytics_core._book import BeforeSend, Book
 from mindlytics_core._config import Delivery
 from mindlytics_core._flush import wait_for_all
-from mindlytics_core._history import Message
+from mindlytics_core._history import Message, answer_named
 from mindlytics_core._model import Properties
 from mindlytics_core._process import PROCESS
 from mindlytics_core._reports import OnDrop, OnError, Reports
@@ -144,6 +144,7 @@ class Client:
         default_ids: Ids = NO_IDS,
         framework_ids: Ids = NO_IDS,
         messages: Sequence[Message] = (),
+        continues: str | None = None,
         continue_within: float | None = None,
         assistant_id: str | None = None,
         properties: Properties | None = None,
@@ -165,6 +166,8 @@ class Client:
 
             messages: The model's input, oldest first.
 
+            continues: The id of the answer that the input goes on from, where the messages are kept elsewhere.
+
             continue_within: Seconds that an unnamed conversation waits for its next exchange; 0 by default.
 
             assistant_id: Which assistant, agent or graph answers.
@@ -176,7 +179,7 @@ class Client:
         return self._book.open_exchange(
             known,
             scope,
-            messages,
+            (answer_named(continues), *messages) if continues else messages,
             user=user,
             continue_within=_first(self.continue_within, continue_within, 0.0),
             assistant_id=assistant_id,

@@ -54,11 +54,11 @@ class _Tokens:
 class Book(Client, Protocol):
     """What an exchange needs from its client: where it is recorded, and who waits for its end."""
 
-    def closed(self, exchange: "Exchange", messages: Sequence[Message]) -> None:
+    def closed(self, exchange: "Exchange", messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange is over."""
         ...
 
-    def suspended(self, exchange: "Exchange", messages: Sequence[Message]) -> None:
+    def suspended(self, exchange: "Exchange", messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange waits for its tools' results."""
         ...
 
@@ -209,6 +209,7 @@ class Exchange:
         *,
         user: str | None = None,
         model: str | None = None,
+        answer_id: str | None = None,
         properties: Properties | None = None,
     ) -> None:
         """
@@ -221,11 +222,13 @@ class Exchange:
 
             model: Whose text the answer is; without it the last model that was called.
 
+            answer_id: What a later input may call the answer by, instead of repeating the messages.
+
             properties: Scalars to keep with the turn.
         """
         if self._close(user, properties):
             self._record_turn(assistant, model)
-            self._book.closed(self, (*self._messages, Message(ASSISTANT, assistant)))
+            self._book.closed(self, (*self._messages, Message(ASSISTANT, assistant)), answer_id)
 
     def fail(
         self, error: BaseException | str, *, user: str | None = None, properties: Properties | None = None
@@ -242,7 +245,7 @@ class Exchange:
         """
         if self._close(user, properties):
             self._record_failure(error)
-            self._book.closed(self, ())
+            self._book.closed(self, (), None)
 
     def interrupt(
         self,
@@ -250,6 +253,7 @@ class Exchange:
         *,
         error: BaseException | str = "Interrupted",
         user: str | None = None,
+        answer_id: str | None = None,
         properties: Properties | None = None,
     ) -> None:
         """
@@ -262,22 +266,27 @@ class Exchange:
 
             user: What the user said, where it was not known before.
 
+            answer_id: What a later input may call the answer by.
+
             properties: Scalars to keep with the turn.
         """
         if not assistant:
             self.fail(error, user=user, properties=properties)
         else:
-            self.finish(assistant, user=user, properties={**(properties or {}), "interrupted": True})
+            properties = {**(properties or {}), "interrupted": True}
+            self.finish(assistant, user=user, answer_id=answer_id, properties=properties)
 
-    def await_tools(self, messages: Sequence[Message]) -> None:
+    def await_tools(self, messages: Sequence[Message], *, answer_id: str | None = None) -> None:
         """
         Stay open until a later call brings the results of the tools that the model asked for.
 
         Args:
             messages: The input so far, with the model's request for tools at its end.
+
+            answer_id: What a later input may call that request by.
         """
         if self._open:
-            self._book.suspended(self, messages)
+            self._book.suspended(self, messages, answer_id)
 
     def resume(self, messages: Sequence[Message]) -> None:
         """

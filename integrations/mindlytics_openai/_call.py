@@ -5,7 +5,7 @@ from typing import Any
 from mindlytics_core import guarded, model_call_is_claimed
 from mindlytics_openai._jobs import JOBS
 from mindlytics_openai._openai import openai
-from mindlytics_openai._recording import Recording, known_before
+from mindlytics_openai._recording import Recording
 from mindlytics_openai._request import RawMode, body_of, raw_mode, surface_of, with_usage, without_ids
 from mindlytics_openai._settings import Settings
 from mindlytics_openai._stream import Observer
@@ -46,17 +46,17 @@ class Call:
             return
         body = body_of(self.options)
         question = surface.question(body)
-        messages = (*known_before(question), *question.messages)
         exchange = settings.recorder().exchange(
             question.user,
             ids=ids,
             default_ids=settings.ids,
             framework_ids=question.ids,
-            messages=messages,
+            messages=question.messages,
+            continues=question.continues,
             continue_within=settings.continue_within,
             assistant_id=settings.assistant_id,
         )
-        self._recording = Recording(exchange, surface, question, messages)
+        self._recording = Recording(exchange, surface, question)
         self._recording.note_results()
         may_ask = stream and settings.stream_usage and surface.reports_usage_on_demand
         # Who asked for the HTTP response may read its lines, from which a chunk cannot be taken out.

@@ -72,6 +72,7 @@ class Events:
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._model: str | None = None
+        self._id: str | None = None
         self._whole: Answer | None = None
 
     def add(self, part: Any) -> bool:
@@ -83,12 +84,13 @@ class Events:
         if kind in _LAST_EVENTS:
             self._whole = answer(read(part, "response"))
         elif kind == "response.created":
-            self._model = text_or_none(read(read(part, "response"), "model"))
+            begun = read(part, "response")
+            self._model, self._id = text_or_none(read(begun, "model")), text_or_none(read(begun, "id"))
         return False
 
     def answer(self) -> Answer:
         """What has come so far."""
-        return self._whole or Answer(text="".join(self._texts), model=self._model, is_complete=False)
+        return self._whole or Answer("".join(self._texts), self._model, id=self._id, is_complete=False)
 
 
 def _messages(items: Sequence[Any]) -> Iterator[Message]:

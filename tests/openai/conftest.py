@@ -1,6 +1,7 @@
 """A provider that answers by a script through the SDK's own transport, and the events that reached the service."""
 
 import functools
+import importlib
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,10 +15,8 @@ from mindlytics_core import Client
 from mindlytics_openai import _call
 from mindlytics_openai._usage_support import UsageSupport
 
-try:
-    import httpx2 as http
-except ImportError:
-    import httpx as http
+#: The HTTP library that the installed openai is made with.
+http = importlib.import_module(openai._base_client.URL.__module__.partition(".")[0])
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 

@@ -76,6 +76,85 @@ def test_a_regenerated_and_an_edited_turn_continue_their_conversation(ask: Any, 
     assert len(turns(arrived())) == 4
 
 
+LONG = "A sentence that is long enough to be told from the small talk of everybody else."
+
+
+def chat(ask: Any, *questions: str, begun: Any = (), answer: str = LONG):
+    """Hold a chat with a growing list of messages; give the list."""
+    messages = list(begun)
+    for question in questions:
+        messages.append(user(question))
+        messages.append(assistant(ask(f"{question} {answer}", messages).choices[0].message.content))
+    return messages
+
+
+def conversations(arrived: Any):
+    """The conversation of each turn."""
+    return [(question, conversation) for _, conversation, question, _ in turns(arrived())]
+
+
+def test_a_chat_that_is_cut_off_at_the_front_stays_one_conversation(ask: Any, arrived: Any):
+    messages = chat(ask, "One?", "Two?", "Three?", begun=[SYSTEM])
+    for question in ("Four?", "Five?", "Six?"):
+        messages = chat(ask, question, begun=[SYSTEM, *messages[-2:]])
+
+    assert {conversation for _, conversation in conversations(arrived)} == {"C1"}
+    assert len(turns(arrived())) == 6
+
+
+def test_a_chat_that_is_summarised_at_the_front_stays_one_conversation(ask: Any, arrived: Any):
+    messages = chat(ask, "One?", "Two?", "Three?", begun=[SYSTEM])
+    summary = {"role": "system", "content": "Be kind. They counted to three."}
+    chat(ask, "Four?", "Five?", begun=[summary, *messages[-4:]])
+    chat(ask, "Six?", begun=[SYSTEM, user("So far: five."), assistant("Ok."), user("One more?"), assistant("Yes?")])
+
+    assert [conversation for _, conversation in conversations(arrived)] == ["C1"] * 5 + ["C2"]
+
+
+def test_a_chat_cut_off_at_the_front_goes_on_behind_its_greeting(ask: Any, arrived: Any):
+    greeting = [SYSTEM, assistant("Welcome!")]
+    ask("Welcome!", [SYSTEM])
+    ask("Welcome!", [SYSTEM])
+    first = chat(ask, "One?", "Two?", begun=greeting)
+    chat(ask, "Eins?", begun=greeting)
+    chat(ask, "Three?", begun=[*greeting, *first[-2:]])
+
+    shown = dict(conversations(arrived))
+    assert shown["Three?"] == shown["One?"] != shown["Eins?"]
+
+
+def test_small_talk_alone_does_not_lead_into_the_conversation_of_somebody_else(ask: Any, arrived: Any):
+    ask("You are welcome.", [user("One?"), assistant("1"), user("Thanks")])
+    ask("Bye.", [user("Two?"), assistant("2"), user("Thanks"), assistant("You are welcome."), user("Bye")])
+
+    assert [conversation for _, conversation in conversations(arrived)] == ["C1", "C2"]
+
+
+def test_a_regenerated_turn_is_not_taken_for_another_chat_that_was_cut_off(ask: Any, arrived: Any):
+    messages = chat(ask, "One?", "Two?", "Three?")
+    ask("Once more.", messages[:-1])
+    chat(ask, "Three, but another?", begun=messages[:4])
+
+    assert {conversation for _, conversation in conversations(arrived)} == {"C1"}
+
+
+def test_chats_with_the_same_words_at_once_are_not_mixed(provider: Any, client: Client, arrived: Any, say: Any):
+    recording = wrap(provider.client(), client=client)
+    begun = [user("Hi"), assistant("Hello!")]
+    provider.answers(*[say.completion("Hello!")] * 2, *[say.spoken("Yes.")] * 2)
+    for _ in range(2):
+        recording.chat.completions.create(model="tiny", messages=begun[:1])
+    streams = [
+        recording.chat.completions.create(model="tiny", messages=[*begun, user(question)], stream=True)
+        for question in ("Left?", "Right?")
+    ]
+    for stream in streams:
+        list(stream)
+
+    shown = dict(conversations(arrived))
+    assert {shown["Left?"], shown["Right?"]} == {"C1", "C2"}
+
+
 def test_a_refusal_is_recognised_in_the_next_request(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers(say.completion(None, refusal="No."), say.completion("Bye."))
     recording = wrap(provider.client(), client=client)

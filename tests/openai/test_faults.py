@@ -26,7 +26,6 @@ STEPS = [
     (_hooks.Hooks, "on_close"),
     (_hooks.Hooks, "on_release"),
     (_hooks.Hooks, "undo"),
-    (_call, "known_before"),
     (_call.Recording, "_note_usage"),
     (_call.Call, "_observe"),
     (_call.Call, "_ask_usage"),

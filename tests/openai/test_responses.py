@@ -223,6 +223,56 @@ def test_a_tool_loop_that_the_server_keeps_is_one_turn(provider: Any, recording:
     assert arrived() == LOOP
 
 
+def test_an_answer_to_an_earlier_response_is_in_its_conversation(provider: Any, recording: Any, arrived: Any):
+    names = ("r1", "r2", "r3", "r4")
+    provider.answers(*(response(message("Hi there"), response_id=name) for name in names))
+    for before in (None, None, "r1", "r3"):
+        given = {"previous_response_id": before} if before else {}
+        recording.responses.create(model="tiny", input="Hello?", **given)
+
+    turns = [event["conversation"] for event in arrived() if event["event"] == "Conversation Turn"]
+    assert sorted(turns) == ["C1", "C1", "C1", "C2"]
+
+
+def test_two_answers_to_the_same_earlier_response_are_in_its_conversation(provider: Any, recording: Any, arrived: Any):
+    provider.answers(*(response(message("Hi there"), response_id=name) for name in ("r1", "r2", "r3")))
+    for before in (None, "r1", "r1"):
+        given = {"previous_response_id": before} if before else {}
+        recording.responses.create(model="tiny", input="Hello?", **given)
+
+    assert [event["event"] for event in arrived()].count("Conversation Started") == 1
+
+
+def test_an_answer_to_a_stream_that_was_left_is_in_its_conversation(
+    provider: Any, recording: Any, arrived: Any, say: Any
+):
+    provider.answers(say.Parts(events("Hi ", "there", last=None)), response(message("Bye"), response_id="r2"))
+    with recording.responses.create(model="tiny", input="Hello?", stream=True) as stream:
+        assert next(stream).type == "response.created"
+        assert next(stream).delta == "Hi "
+    recording.responses.create(model="tiny", input="Bye?", previous_response_id="r1")
+
+    found = arrived()
+    assert [event["event"] for event in found].count("Conversation Started") == 1
+    assert [event.get("interrupted") for event in found[-2:]] == [True, None]
+
+
+def test_a_tool_loop_that_the_server_keeps_is_found_by_its_name_or_its_items_once(
+    provider: Any, recording: Any, arrived: Any
+):
+    provider.answers(response(call("c1", "clock", "{}")), response(message("Hi there"), response_id="r2"))
+    given = [{"role": "user", "content": "Hello?"}]
+    given += recording.responses.create(model="tiny", input=given, tools=TOOLS).output
+    given.append({"type": "function_call_output", "call_id": "c1", "output": "ten"})
+    recording.responses.create(model="tiny", input=given, tools=TOOLS)
+    provider.answers(response(message("Hi there"), response_id="r3"))
+    recording.responses.create(model="tiny", input="And?", previous_response_id="r1", tools=TOOLS)
+
+    found = arrived()
+    assert found[:4] == LOOP
+    assert (found[4]["conversation"], found[4]["turn"], found[4]["user"]) == ("C1", "T2", "And?")
+
+
 def test_pictures_are_named(provider: Any, recording: Any, arrived: Any):
     provider.answers(response(message("Hi there")))
     content = [{"type": "input_text", "text": "What?"}, {"type": "input_image", "image_url": "data:" + "A" * 999}]

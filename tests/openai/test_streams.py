@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib
 from typing import Any
 
 import openai
@@ -10,10 +11,8 @@ import pytest
 from mindlytics_core import Client
 from mindlytics_openai import wrap
 
-try:
-    import httpx2 as http
-except ImportError:
-    import httpx as http
+#: The HTTP library that the installed openai is made with.
+http = importlib.import_module(openai._base_client.URL.__module__.partition(".")[0])
 
 QUESTION = [{"role": "user", "content": "Hello?"}]
 OPENED = [
