@@ -3,13 +3,13 @@
 from typing import Any
 
 from mindlytics_core import guarded, model_call_is_claimed
-from mindlytics_openai._jobs import JOBS
+from mindlytics_openai._background_jobs import JOBS
 from mindlytics_openai._openai import openai
+from mindlytics_openai._raw_body import EventBody, WholeBody
 from mindlytics_openai._recording import Recording
 from mindlytics_openai._request import RawMode, body_of, raw_mode, surface_of, with_usage, without_ids
 from mindlytics_openai._settings import Settings
 from mindlytics_openai._stream import Observer
-from mindlytics_openai._unread import UnreadResponse
 from mindlytics_openai._usage_support import USAGE_SUPPORT
 
 
@@ -28,6 +28,7 @@ class Call:
         #: The recording of an earlier request whose answer this one fetches.
         self._fetches: Recording | None = None
         self._raw_mode = RawMode.NONE
+        self._is_stream = False
         #: The request as the app made it, while our own question is in it.
         self._unasked: Any = None
         #: The server that was asked for usage.
@@ -41,8 +42,8 @@ class Call:
             self._fetches = JOBS.fetched_by(self.options) if not stream else None
             return
         self._raw_mode = raw_mode(self.options)
-        # A stream whose response is still to be read by the app may be read in ways that nobody sees.
-        if (self._raw_mode is RawMode.UNREAD and stream) or model_call_is_claimed():
+        self._is_stream = stream
+        if model_call_is_claimed():
             return
         body = body_of(self.options)
         question = surface.question(body)
@@ -96,8 +97,8 @@ class Call:
             self.options = with_usage(self.options)
 
     def _observe(self, recording: Recording, answer: Any) -> None:
-        if self._raw_mode is RawMode.UNREAD:
-            UnreadResponse(recording, answer.http_response)
+        if self._raw_mode is RawMode.UNREAD or (self._raw_mode is RawMode.READ and self._is_stream):
+            self._observe_response(recording, answer.http_response)
             return
         if self._raw_mode is RawMode.READ:
             # The SDK keeps what is parsed, so the app gets this very object when it parses.
@@ -107,9 +108,15 @@ class Call:
                 recording.fail(error)
                 return
         if isinstance(answer, openai.Stream | openai.AsyncStream):
-            Observer(recording, hides_usage=self._unasked is not None).watch(answer)
+            hides_usage = self._unasked is not None
+            Observer(recording, recording.surface.collector(), hides_usage=hides_usage).watch(answer)
         else:
             self._complete(recording, answer)
+
+    def _observe_response(self, recording: Recording, response: Any) -> None:
+        surface = recording.surface
+        body = EventBody(surface.collector()) if self._is_stream else WholeBody(surface)
+        Observer(recording, body).watch_response(response)
 
     @staticmethod
     def _complete(recording: Recording, response: Any) -> None:

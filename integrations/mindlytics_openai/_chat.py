@@ -5,20 +5,8 @@ from typing import Any
 
 from mindlytics_core import Ids, Message
 from mindlytics_openai._content import shown, told_apart
-from mindlytics_openai._reading import (
-    ASSISTANT,
-    Answer,
-    Question,
-    Surface,
-    ToolCall,
-    ToolResult,
-    Usage,
-    as_list,
-    as_text,
-    asking_for,
-    read,
-    text_or_none,
-)
+from mindlytics_openai._fields import as_list, as_text, read, text_or_none
+from mindlytics_openai._surface import ASSISTANT, Answer, Question, Surface, ToolCall, ToolResult, Usage, asking_for
 
 
 def question(body: Mapping[str, Any]) -> Question:

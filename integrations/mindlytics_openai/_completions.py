@@ -5,7 +5,8 @@ from typing import Any
 
 from mindlytics_core import Ids, Message
 from mindlytics_openai._chat import usage
-from mindlytics_openai._reading import Answer, Question, Surface, as_list, as_text, read, text_or_none
+from mindlytics_openai._fields import as_list, as_text, read, text_or_none
+from mindlytics_openai._surface import Answer, Question, Surface
 
 
 def question(body: Mapping[str, Any]) -> Question:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mindlytics_openai._reading import as_text, read
+from mindlytics_openai._fields import as_text, read
 
 #: Parts that hold text, with the field that holds it.
 _TEXT_FIELDS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}

@@ -4,8 +4,8 @@ from typing import Any
 
 from mindlytics_core import Client, Ids
 from mindlytics_openai._openai import openai
+from mindlytics_openai._request_hook import watched
 from mindlytics_openai._settings import Settings, settings
-from mindlytics_openai._watch import watched
 from mindlytics_openai._wrap import own_settings
 
 _KINDS: tuple[Any, ...] = (openai.OpenAI, openai.AsyncOpenAI)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindlytics_core import Exchange, guarded
-from mindlytics_openai._reading import Answer, Question, Surface, ToolCall, asking_for
+from mindlytics_openai._surface import Answer, Question, Surface, ToolCall, asking_for
 
 _UNREADABLE = "UnreadableAnswer"
 

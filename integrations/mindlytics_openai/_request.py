@@ -7,8 +7,8 @@ from typing import Any
 from mindlytics_core import Ids
 from mindlytics_openai._chat import CHAT
 from mindlytics_openai._completions import COMPLETIONS
-from mindlytics_openai._reading import Surface
 from mindlytics_openai._responses import RESPONSES
+from mindlytics_openai._surface import Surface
 
 _PREFIX = "x-mindlytics-"
 _ID_HEADERS = {

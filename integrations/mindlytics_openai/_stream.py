@@ -1,12 +1,13 @@
 """Watching a stream while the app reads it: the stream stays the SDK's own object, only its source is watched."""
 
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 from mindlytics_core import guarded
-from mindlytics_openai._hooks import Hooks
-from mindlytics_openai._reading import read
+from mindlytics_openai._fields import read
 from mindlytics_openai._recording import Recording
+from mindlytics_openai._response_hooks import Hooks
+from mindlytics_openai._surface import Collector
 
 
 class Observer:
@@ -16,14 +17,16 @@ class Observer:
     Args:
         recording: The model call.
 
+        collector: Puts the answer together from the stream's parts.
+
         hides_usage: Whether the usage chunk is ours, and not for the app.
     """
 
-    def __init__(self, recording: Recording, *, hides_usage: bool) -> None:
+    def __init__(self, recording: Recording, collector: Collector, *, hides_usage: bool = False) -> None:
         #: Whether a read is under way; the SDK closes the response before the read's outcome is known.
         self.is_reading = False
         self._recording = recording
-        self._collector = recording.surface.collector()
+        self._collector = collector
         self._hides_usage = hides_usage
         self._hooks = Hooks()
         #: Takes parts in; None when the stream is over, or could not be read.
@@ -31,14 +34,25 @@ class Observer:
         next(self._taker)
 
     def watch(self, stream: Any) -> None:
-        """Be told of everything that happens to a stream."""
-        source = stream._iterator  # noqa: SLF001  # what feeds `next`, `for` and every helper alike
-        parts = AsyncParts if hasattr(source, "__anext__") else Parts
-        stream._iterator = parts(source, self)  # noqa: SLF001  # the same
+        """Be told of everything that happens to a stream of the SDK's."""
+        stream._iterator = self._parts(stream._iterator)  # noqa: SLF001  # what feeds `next`, `for` and every helper
         # The chat helper closes the response and never the stream.
         self._hooks.on_close(stream.response, self.closed)
         # A stream that is let go of unread or half read tells nobody.
         self._hooks.on_release(stream, self.closed)
+
+    def watch_response(self, response: Any) -> None:
+        """Be told of everything that the app reads of an HTTP response."""
+        if response.is_closed:
+            # A cache, or a transport made for tests, has it whole already.
+            self.passes(response.content)
+            self._conclude(None)
+            return
+        # All of its ways to read go through these two.
+        for name in ("iter_bytes", "aiter_bytes"):
+            self._hooks.replace(response, name, self._parts_of(getattr(response, name)))
+        self._hooks.on_close(response, self.closed)
+        self._hooks.on_release(response, self.closed)
 
     def passes(self, part: Any) -> bool:
         """Note one part; say whether the app gets it."""
@@ -69,6 +83,12 @@ class Observer:
                 if add((yield)) and not has_begun:
                     has_begun = True
                     self._recording.exchange.first_token()
+
+    def _parts(self, source: Any) -> Any:
+        return (AsyncParts if hasattr(source, "__anext__") else Parts)(source, self)
+
+    def _parts_of(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: self._parts(read(*args, **kwargs))
 
     @staticmethod
     def _is_usage(part: Any) -> bool:

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from mindlytics_core import Client, Ids, InvalidArgument
 from mindlytics_openai._openai import openai
+from mindlytics_openai._request_hook import watched
 from mindlytics_openai._settings import Settings, settings
-from mindlytics_openai._watch import watched
 
 C = TypeVar("C", bound=openai.OpenAI | openai.AsyncOpenAI)
 

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from mindlytics_core import Client
-from mindlytics_openai import _call, _chat, _hooks, _recording, _settings, _stream, wrap
+from mindlytics_openai import _call, _chat, _recording, _response_hooks, _settings, _stream, wrap
 
 QUESTION = [{"role": "user", "content": "Hello?"}]
 
@@ -23,9 +23,9 @@ STEPS = [
     (_call.Recording, "stop"),
     (_call.Recording, "fail"),
     (_call.Recording, "_await_tools"),
-    (_hooks.Hooks, "on_close"),
-    (_hooks.Hooks, "on_release"),
-    (_hooks.Hooks, "undo"),
+    (_response_hooks.Hooks, "on_close"),
+    (_response_hooks.Hooks, "on_release"),
+    (_response_hooks.Hooks, "undo"),
     (_call.Recording, "_note_usage"),
     (_call.Call, "_observe"),
     (_call.Call, "_ask_usage"),

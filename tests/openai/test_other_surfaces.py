@@ -1,5 +1,7 @@
 """Legacy completions, responses that the app reads itself, and every client of the process at once."""
 
+import contextlib
+import json
 from typing import Any
 
 import openai
@@ -69,26 +71,85 @@ async def test_an_async_response_that_the_app_reads_itself_is_one_turn(
     assert arrived() == [*OPENED, TURN]
 
 
-def test_a_response_that_nobody_kept_is_a_failure_to_read_it(provider: Any, client: Client, arrived: Any, say: Any):
-    provider.answers(say.Parts(['{"choices": []}'], done=False))
+READ_BY_HAND = {
+    "bytes": lambda response: b"".join(response.iter_bytes()),
+    "text": lambda response: "".join(response.iter_text()),
+    "lines": lambda response: list(response.iter_lines()),
+    "pieces": lambda response: list(response.iter_bytes(3)),
+}
+
+
+@pytest.mark.parametrize("way", READ_BY_HAND)
+def test_an_answer_that_the_app_reads_piece_by_piece_is_one_turn(
+    provider: Any, client: Client, arrived: Any, say: Any, way: str
+):
+    provider.answers(say.Parts([json.dumps(say.completion())], done=False))
     unread = wrap(provider.client(), client=client).chat.completions.with_streaming_response
 
     with unread.create(model="tiny", messages=QUESTION) as response:
-        assert list(response.iter_lines())
+        assert READ_BY_HAND[way](response)
 
-    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "UnreadableAnswer"}]
+    assert arrived() == [*OPENED, TURN]
 
 
-def test_a_stream_that_the_app_reads_itself_passes_through_untouched(
+STREAMED = {**BASE, "event": "Conversation Turn", "assistant": "Hi there", "model": "tiny-1"}
+STREAMED |= {"time_to_first_token_ms": "ms"}
+
+
+@pytest.mark.parametrize("way", [*READ_BY_HAND, "parsed"])
+@pytest.mark.parametrize("raw", ["with_raw_response", "with_streaming_response"])
+def test_a_stream_that_the_app_reads_itself_is_one_turn(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, arrived: Any, say: Any, way: str, raw: str
+):
+    provider.answers(say.spoken("Hi ", "there"))
+    create = getattr(wrap(provider.client(), client=client).chat.completions, raw).create
+    read = {**READ_BY_HAND, "parsed": lambda response: list(response.parse())}[way]
+
+    asked = create(model="tiny", messages=QUESTION, stream=True)
+    with asked if raw == "with_streaming_response" else contextlib.nullcontext(asked) as response:
+        assert read(response.http_response if raw == "with_raw_response" and way != "parsed" else response)
+
+    assert arrived() == [*OPENED, STREAMED]
+
+
+@pytest.mark.parametrize("way", ["aiter_bytes", "aiter_lines", "parsed"])
+async def test_an_async_stream_that_the_app_reads_itself_is_one_turn(
+    provider: Any, client: Client, arrived: Any, say: Any, way: str
+):
+    provider.answers(say.spoken("Hi ", "there"))
+    unread = wrap(provider.client(openai.AsyncOpenAI), client=client).chat.completions.with_streaming_response
+
+    async with unread.create(model="tiny", messages=QUESTION, stream=True) as response:
+        parts = await response.parse() if way == "parsed" else getattr(response.http_response, way)()
+        assert [part async for part in parts]
+
+    assert arrived() == [*OPENED, STREAMED]
+
+
+def test_a_stream_whose_lines_the_app_leaves_half_way_keeps_what_was_seen(
     provider: Any, client: Client, arrived: Any, say: Any
 ):
     provider.answers(say.spoken("Hi ", "there"))
     unread = wrap(provider.client(), client=client).chat.completions.with_streaming_response
 
     with unread.create(model="tiny", messages=QUESTION, stream=True) as response:
-        assert len([line for line in response.iter_lines() if line]) == 5
+        for line in response.iter_lines():
+            if "Hi" in line:
+                break
+        http_response = response.http_response
 
-    assert arrived() == []
+    assert not {"close", "aclose", "iter_bytes", "aiter_bytes"} & set(vars(http_response))
+    assert arrived() == [*OPENED, {**STREAMED, "assistant": "Hi ", "interrupted": True}]
+
+
+def test_an_answer_that_the_app_does_not_read_is_none(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.Parts([json.dumps(say.completion())], done=False))
+    unread = wrap(provider.client(), client=client).chat.completions.with_streaming_response
+
+    with unread.create(model="tiny", messages=QUESTION) as response:
+        assert response.status_code == 200
+
+    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "Interrupted"}]
 
 
 @pytest.fixture

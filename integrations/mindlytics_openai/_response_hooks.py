@@ -13,10 +13,15 @@ class Hooks:
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
 
+    def replace(self, response: Any, name: str, method: Any) -> None:
+        """Have a method of a response be another."""
+        setattr(response, name, method)
+        self._undo.append(lambda: delattr(response, name))
+
     def on_close(self, response: Any, told: Told) -> None:
         """Have `told` called after each close of a response."""
-        self._replace(response, "close", _then(response.close, told))
-        self._replace(response, "aclose", _then_async(response.aclose, told))
+        self.replace(response, "close", _then(response.close, told))
+        self.replace(response, "aclose", _then_async(response.aclose, told))
 
     def on_release(self, thing: Any, told: Told) -> None:
         """Have `told` called when nobody holds `thing` any more, or the process ends."""
@@ -26,10 +31,6 @@ class Hooks:
         """Leave no trace."""
         while self._undo:
             self._undo.pop()()
-
-    def _replace(self, response: Any, name: str, method: Any) -> None:
-        setattr(response, name, method)
-        self._undo.append(lambda: delattr(response, name))
 
 
 def _then(close: Any, told: Told) -> Any:

@@ -1,6 +1,5 @@
 """What is read from a request and from its answer: the same few facts, whichever surface was called."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -154,32 +153,6 @@ class Surface:
     answer: Callable[[Any], Answer]
     collector: Callable[[], Collector]
     reports_usage_on_demand: bool = False
-
-
-def read(source: Any, name: str) -> Any:
-    """A field of an object or of a mapping; None where it is missing, as foreign servers leave out what they like."""
-    if type(source) is dict:
-        return source.get(name)
-    return getattr(source, name, None)
-
-
-def text_or_none(value: Any) -> str | None:
-    """An id as it is, a number as its text, anything else as nothing."""
-    if isinstance(value, str):
-        return value or None
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def as_list(value: Any) -> Sequence[Any]:
-    """A list or tuple as it is; anything else is left alone, because a one-shot iterator belongs to the app."""
-    return value if isinstance(value, list | tuple) else ()
-
-
-def as_text(value: Any) -> str:
-    """A text as it is, anything else as its JSON."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def asking_for(calls: Sequence[ToolCall]) -> Message:
