@@ -2,6 +2,7 @@
 
 from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
+from mindlytics_core._decode import event_from_json
 from mindlytics_core._guard import guarded
 from mindlytics_core._history import Message
 from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost
@@ -51,6 +52,7 @@ __all__ = [
     "conversation",
     "current_session",
     "default_client",
+    "event_from_json",
     "flush",
     "flush_sync",
     "guarded",

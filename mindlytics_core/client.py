@@ -11,8 +11,9 @@ from mindlytics_core._book import BeforeSend, Book
 from mindlytics_core._config import Delivery
 from mindlytics_core._flush import wait_for_all
 from mindlytics_core._history import Message, answer_named
-from mindlytics_core._model import Properties
+from mindlytics_core._model import Event, Properties
 from mindlytics_core._process import PROCESS
+from mindlytics_core._receipt import Receipt
 from mindlytics_core._reports import OnDrop, OnError, Reports
 from mindlytics_core._scope import NO_IDS, Ids, current_scope
 from mindlytics_core._stats import FlushResult, Stats, combined
@@ -196,6 +197,15 @@ class Client:
             session_id: Its session, where that was named too.
         """
         self._book.end_conversation(conversation_id, session_id)
+
+    def record(self, event: Event) -> Receipt:
+        """
+        Send one event as it is: nothing is started, ended or added around it. For importers and forwarders.
+
+        Args:
+            event: The event; `event_from_json` makes one from the service's documented JSON.
+        """
+        return self._book.record(event)
 
     def stats(self) -> Stats:
         """What became of every event that was sent to this project from this process."""

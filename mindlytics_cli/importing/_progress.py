@@ -1,0 +1,73 @@
+"""How far an import came, kept in the user's state directory, so that the next run goes on from there."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from mindlytics_cli.importing._source import Mark
+
+
+def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
+    """
+    Where the user's applications keep what is neither settings nor data.
+
+    Args:
+        environment: The process's own.
+    """
+    if sys.platform == "win32":
+        base = Path(environment.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return base / "mindlytics" / "imports"
+
+
+class Progress:
+    """
+    The progress of one file into one project.
+
+    Args:
+        directory: Where such files are.
+
+        file: The file that is imported.
+
+        destination: The service's address and the project; into another one, the import begins anew.
+    """
+
+    def __init__(self, directory: Path, file: Path, destination: tuple[str, str]) -> None:
+        key = json.dumps([str(file.resolve()), *destination])
+        self._file = file
+        #: The file that holds it.
+        self.path = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+    def load(self) -> Mark | None:
+        """Where the last run came to; None if there was none, or its file cannot be understood."""
+        try:
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            return Mark(**kept["mark"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def save(self, mark: Mark) -> None:
+        """
+        Keep where this run came to; all of it or nothing, also when the machine stops meanwhile.
+
+        Args:
+            mark: Everything before it was taken by the service.
+
+        Raises:
+            OSError: The directory cannot be written to.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_suffix(f".{os.getpid()}.new")
+        new.write_text(json.dumps({"file": str(self._file.resolve()), "mark": asdict(mark)}), encoding="utf-8")
+        new.replace(self.path)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,233 @@
+"""The command `mindlytics import`, as a process of its own against live services."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chaos import Chaos, Reply, Request
+from cli_programs import PROGRAM, run, variables
+from helpers import Service, events, shape
+
+from mindlytics_cli.importing import _sending
+
+
+def line(number: int, **more: Any) -> str:
+    turn = {"user": f"question {number}", "assistant": "answer", "timestamp": "2025-01-31T12:00:00Z"}
+    return json.dumps({"conversation_id": f"c-{number}", "turns": [turn], **more})
+
+
+def file_of(directory: Path, *lines: str, name: str = "past.jsonl") -> str:
+    path = directory / name
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def questions(found: list[dict[str, Any]]) -> list[str]:
+    return [event["properties"]["user"] for event in found if event.get("event") == "Conversation Turn"]
+
+
+def test_everything_arrives_with_its_time_and_a_bad_line_costs_no_neighbour(service: Service, tmp_path: Path):
+    past = file_of(tmp_path, line(1), "not json", line(2, user_id="jjacob"), json.dumps({"turns": []}))
+
+    done = run("import", past, environment=variables(service.url, tmp_path))
+
+    assert done.returncode == 1
+    assert done.stdout == "2 of 4 records read and sent, 10 events; 2 faulty\n"
+    assert done.stderr.splitlines()[0].startswith(f"{past}:2: is not JSON")
+    assert done.stderr.splitlines()[1].startswith(f"{past}:4: turns:")
+    found = events(service)
+    assert shape([event for event in found if event["session_id"] == "c-1"]) == [
+        "start_session",
+        "Conversation Started",
+        "Conversation Turn",
+        "Conversation Ended",
+        "end_session",
+    ]
+    assert {event["timestamp"] for event in found} == {"2025-01-31T12:00:00.000000+00:00"}
+    assert {event["user_id"] for event in found if event["session_id"] == "c-2"} == {"jjacob"}
+
+
+def test_a_dry_run_needs_no_service_and_says_the_same(tmp_path: Path):
+    past = file_of(tmp_path, line(1), "not json")
+
+    done = run("import", "--dry-run", past, environment=dict(os.environ))
+
+    assert (done.returncode, done.stdout) == (1, "1 of 2 records can be imported, 5 events; 1 faulty\n")
+    assert f"{past}:2: is not JSON" in done.stderr
+
+
+def test_a_second_import_sends_only_what_was_added(service: Service, tmp_path: Path):
+    past = file_of(tmp_path, line(1))
+    environment = variables(service.url, tmp_path)
+    assert run("import", past, environment=environment).returncode == 0
+    Path(past).write_text(line(1) + "\n" + line(2) + "\n", encoding="utf-8")
+
+    done = run("import", past, environment=environment)
+
+    assert done.returncode == 0
+    assert "1 records were imported before" in done.stdout
+    assert sorted(questions(events(service))) == ["question 1", "question 2"]
+
+
+def test_a_file_that_changed_is_not_gone_on_with_until_asked(service: Service, tmp_path: Path):
+    past = file_of(tmp_path, line(1))
+    environment = variables(service.url, tmp_path)
+    assert run("import", past, environment=environment).returncode == 0
+    Path(past).write_text(line(7) + "\n" + line(2) + "\n", encoding="utf-8")
+
+    refused = run("import", past, environment=environment)
+    anew = run("import", "--restart", past, environment=environment)
+
+    assert refused.returncode == 1
+    assert "has changed since the last run" in refused.stderr
+    assert anew.returncode == 0
+    assert sorted(questions(events(service))) == ["question 1", "question 2", "question 7"]
+
+
+def test_a_pipe_is_read_as_a_file_is(service: Service, tmp_path: Path):
+    export = json.dumps([json.loads(line(1)), json.loads(line(2))], indent=2).encode()
+
+    done = run("import", "-", environment=variables(service.url, tmp_path), stdin=export)
+
+    assert (done.returncode, done.stdout) == (0, "2 of 2 records read and sent, 10 events\n")
+    assert sorted(questions(events(service))) == ["question 1", "question 2"]
+
+
+def test_an_export_of_the_service_s_own_events_is_the_same_again(service: Service, tmp_path: Path):
+    past = file_of(tmp_path, line(1, user_id="jjacob"))
+    assert run("import", past, environment=variables(service.url, tmp_path)).returncode == 0
+    stored = events(service)
+    exported = file_of(tmp_path, *map(json.dumps, stored), name="events.jsonl")
+
+    assert run("import", exported, environment=variables(service.url, tmp_path)).returncode == 0
+
+    again = events(service)[len(stored) :]
+    added = {"seq", "event_id", "received_at"}
+    assert [{k: v for k, v in event.items() if k not in added} for event in again] == [
+        {k: v for k, v in event.items() if k not in added} for event in stored
+    ]
+
+
+def test_a_wrong_key_stops_it_at_once_and_nothing_counts_as_imported(chaos: Chaos, tmp_path: Path):
+    chaos.decide = lambda _: Reply(401, body="unknown key")
+    past = file_of(tmp_path, line(1))
+    environment = variables(chaos.url, tmp_path)
+
+    stopped = run("import", past, environment=environment)
+    chaos.decide = lambda _: Reply()
+    done = run("import", past, environment=environment)
+
+    assert stopped.returncode == 1
+    assert "unknown key" in stopped.stderr
+    assert "mindlytics doctor" in stopped.stderr
+    assert "test-key" not in stopped.stdout + stopped.stderr
+    assert (done.returncode, done.stdout) == (0, "1 of 1 records read and sent, 5 events\n")
+
+
+def test_a_service_that_never_answers_stops_it_after_the_timeout(chaos: Chaos, tmp_path: Path):
+    chaos.decide = lambda _: Reply(then="hang")
+
+    done = run("import", "--timeout", "0.5", file_of(tmp_path, line(1)), environment=variables(chaos.url, tmp_path))
+
+    assert done.returncode == 1
+    assert "took nothing for" in done.stderr
+
+
+def test_what_the_service_refuses_is_said_with_its_line_and_costs_no_neighbour(chaos: Chaos, tmp_path: Path):
+    chaos.decide = lambda request: Reply(400, body="no") if b"question 2" in request.raw else Reply()
+    past = file_of(tmp_path, line(1), line(2), line(3))
+
+    done = run("import", past, environment=variables(chaos.url, tmp_path))
+
+    assert done.returncode == 1
+    assert f"{past}:2: the service refused an event of it: HTTP 400: no" in done.stderr
+    assert "2 of 3 records" in done.stdout
+    taken = [each["properties"]["user"] for each in chaos.events() if each.get("event") == "Conversation Turn"]
+    assert {"question 1", "question 3"} <= set(taken)
+
+
+def conversations_per_window() -> int:
+    return _sending.MOST_EVENTS // 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_was_interrupted_goes_on_where_the_service_was_sure(chaos: Chaos, tmp_path: Path, number: signal.Signals):
+    window = conversations_per_window()
+    past = file_of(tmp_path, *(line(i) for i in range(2 * window + 5)))
+    environment = variables(chaos.url, tmp_path)
+    opened = threading.Event()
+    second: list[Request] = []
+
+    def decide(request: Request) -> Reply:
+        # The second window's events are never answered while the first process lives.
+        late = any(int(event["session_id"].removeprefix("c-")) >= window for event in request.json)
+        if late and not opened.is_set():
+            second.append(request)
+            return Reply(then="hang")
+        return Reply()
+
+    chaos.decide = decide
+    with subprocess.Popen(
+        [*PROGRAM, "import", past], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        chaos.wait_until(lambda: bool(second))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert (b"interrupted" in err) == (number == signal.SIGINT)
+    opened.set()
+    before = len(chaos.requests)
+
+    done = run("import", past, environment=environment)
+
+    assert done.returncode == 0
+    assert f"{window} records were imported before" in done.stdout
+    resent = [event for request in chaos.requests[before:] for event in request.json]
+    assert {event["session_id"] for event in resent} == {f"c-{i}" for i in range(window, 2 * window + 5)}
+
+
+def test_more_than_the_queue_holds_is_imported_without_a_loss(service: Service, tmp_path: Path):
+    past = file_of(tmp_path, *(line(i) for i in range(2_400)))
+
+    done = run("import", past, environment=variables(service.url, tmp_path))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "2,400 of 2,400 records read and sent, 12,000 events\n"
+    assert len(events(service)) == 12_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["import", "no-such-file"], 1, "no-such-file: No such file"),
+        (["import"], 2, "FILE"),
+        (["import", "--format", "xml", "x"], 2, "xml"),
+        (["import", "--timeout", "0", "x"], 2, "--timeout"),
+    ],
+)
+def test_a_wrong_command_line_is_said(arguments: list[str], code: int, said: str, tmp_path: Path):
+    done = run(*arguments, environment=variables("http://127.0.0.1:1", tmp_path))
+
+    assert done.returncode == code
+    assert said in done.stderr
+
+
+def test_without_a_key_it_says_how_to_get_one(tmp_path: Path):
+    done = run("import", file_of(tmp_path, line(1)), environment=dict(os.environ))
+
+    assert done.returncode == 1
+    assert "MLSDK_API_KEY" in done.stderr
+
+
+def test_switched_off_it_says_so_instead_of_sending_nothing(service: Service, tmp_path: Path):
+    environment = variables(service.url, tmp_path, MLSDK_DISABLED="1")
+
+    done = run("import", file_of(tmp_path, line(1)), environment=environment)
+
+    assert done.returncode == 1
+    assert "MLSDK_DISABLED" in done.stderr
