@@ -282,7 +282,14 @@ def test_of_a_chatgpt_export_the_branch_that_the_user_saw_is_taken():
     assert turns(found) == [{"user": "What is it?", "assistant": "One.", "model": "gpt-4o"}]
     assert found[1]["properties"] == {"title": "A cat"}
     assert found[2]["properties"] == {"name": "python", "args": "print(1)", "result": "1"}
-    assert [event["timestamp"][17:23] for event in found] == ["00.500", "00.500", "05.000", "07.000", "07.000", "07.000"]
+    assert [event["timestamp"][17:23] for event in found] == [
+        "00.500",
+        "00.500",
+        "05.000",
+        "07.000",
+        "07.000",
+        "07.000",
+    ]
 
 
 def test_without_a_current_node_the_latest_leaf_is_taken():

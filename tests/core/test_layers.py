@@ -12,7 +12,7 @@ CORE = ROOT / "mindlytics_core"
 LEVELS: list[list[str]] = [
     ["_version", "exceptions", "_model"],
     ["_stats", "_clock", "_config", "_receipt", "_retry", "_wire", "_history", "_claims"],
-    ["_guard", "_callbacks", "_flush", "_queue", "_transport", "_reports", "_scope"],
+    ["_decode", "_guard", "_callbacks", "_flush", "_queue", "_transport", "_reports", "_scope"],
     ["_lanes", "_worker", "_process"],
     ["_lifecycle", "_open_sessions", "_conversations", "exchange", "session", "_book"],
     ["client", "testing", "cli", "__main__", "__init__"],
@@ -23,6 +23,7 @@ ALLOWED = {
     "integrations/mindlytics_langchain": {"mindlytics_core"},
     "integrations/mindlytics_openai": {"mindlytics_core"},
     "integrations/mindlytics_pytest": {"mindlytics_core", "mindlytics_core.testing", "mindlytics_local"},
+    "mindlytics_cli": {"mindlytics_core"},
     "mindlytics_local": {
         "mindlytics_core",
         "mindlytics_core._version",
@@ -47,7 +48,9 @@ def modules(folder: Path) -> list[Path]:
 
 
 EVERY_MODULE = [
-    path for package in (CORE, ROOT / "mindlytics_local", ROOT / "integrations") for path in modules(package)
+    path
+    for package in (CORE, ROOT / "mindlytics_cli", ROOT / "mindlytics_local", ROOT / "integrations")
+    for path in modules(package)
 ]
 
 
