@@ -1,5 +1,6 @@
 """What each format's records become."""
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -345,9 +346,8 @@ RECORDS = st.one_of(
 
 @given(RECORDS, st.sampled_from(["auto", "conversations", "chatgpt", "openai", "events"]))
 def test_whatever_a_record_holds_it_is_read_or_explained(record: Any, form: str):
-    try:
+    found: list[dict[str, Any]] = []
+    with contextlib.suppress(Unreadable):
         found = events(record, form)
-    except Unreadable as error:
-        assert str(error)
-    else:
-        assert all(_wire.check(event) for event in found)
+
+    assert all(_wire.check(event) for event in found)
