@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers import Service
+
 PROGRAM = (sys.executable, "-W", "error", "-m", "mindlytics_core")
 
 
-def variables(url: str, state: Path, **more: str) -> dict[str, str]:
-    """The environment of a process that has its own state directory and speaks to a service."""
-    own = {"MLSDK_SERVER_BASE": url, "MLSDK_API_KEY": "test-key", "MLSDK_PROJECT_ID": "test-project"}
+def variables(service: Service | str, state: Path, **more: str) -> dict[str, str]:
+    """The environment of a process that has its own state directory and speaks to a service, or to an address."""
+    own = {"MLSDK_API_KEY": "test-key", "MLSDK_PROJECT_ID": "test-project"}
+    own |= {"MLSDK_SERVER_BASE": service} if isinstance(service, str) else service.environment()
     return {**os.environ, "XDG_STATE_HOME": str(state), "NO_COLOR": "1", **own, **more}
 
 

@@ -34,7 +34,7 @@ def questions(found: list[dict[str, Any]]) -> list[str]:
 def test_everything_arrives_with_its_time_and_a_bad_line_costs_no_neighbour(service: Service, tmp_path: Path):
     past = file_of(tmp_path, line(1), "not json", line(2, user_id="jjacob"), json.dumps({"turns": []}))
 
-    done = run("import", past, environment=variables(service.url, tmp_path))
+    done = run("import", past, environment=variables(service, tmp_path))
 
     assert done.returncode == 1
     assert done.stdout == "2 of 4 records read and sent, 10 events; 2 faulty\n"
@@ -63,7 +63,7 @@ def test_a_dry_run_needs_no_service_and_says_the_same(tmp_path: Path):
 
 def test_a_second_import_sends_only_what_was_added(service: Service, tmp_path: Path):
     past = file_of(tmp_path, line(1))
-    environment = variables(service.url, tmp_path)
+    environment = variables(service, tmp_path)
     assert run("import", past, environment=environment).returncode == 0
     Path(past).write_text(line(1) + "\n" + line(2) + "\n", encoding="utf-8")
 
@@ -76,7 +76,7 @@ def test_a_second_import_sends_only_what_was_added(service: Service, tmp_path: P
 
 def test_a_file_that_changed_is_not_gone_on_with_until_asked(service: Service, tmp_path: Path):
     past = file_of(tmp_path, line(1))
-    environment = variables(service.url, tmp_path)
+    environment = variables(service, tmp_path)
     assert run("import", past, environment=environment).returncode == 0
     Path(past).write_text(line(7) + "\n" + line(2) + "\n", encoding="utf-8")
 
@@ -92,7 +92,7 @@ def test_a_file_that_changed_is_not_gone_on_with_until_asked(service: Service, t
 def test_a_pipe_is_read_as_a_file_is(service: Service, tmp_path: Path):
     export = json.dumps([json.loads(line(1)), json.loads(line(2))], indent=2).encode()
 
-    done = run("import", "-", environment=variables(service.url, tmp_path), stdin=export)
+    done = run("import", "-", environment=variables(service, tmp_path), stdin=export)
 
     assert (done.returncode, done.stdout) == (0, "2 of 2 records read and sent, 10 events\n")
     assert sorted(questions(events(service))) == ["question 1", "question 2"]
@@ -100,11 +100,11 @@ def test_a_pipe_is_read_as_a_file_is(service: Service, tmp_path: Path):
 
 def test_an_export_of_the_service_s_own_events_is_the_same_again(service: Service, tmp_path: Path):
     past = file_of(tmp_path, line(1, user_id="jjacob"))
-    assert run("import", past, environment=variables(service.url, tmp_path)).returncode == 0
+    assert run("import", past, environment=variables(service, tmp_path)).returncode == 0
     stored = events(service)
     exported = file_of(tmp_path, *map(json.dumps, stored), name="events.jsonl")
 
-    assert run("import", exported, environment=variables(service.url, tmp_path)).returncode == 0
+    assert run("import", exported, environment=variables(service, tmp_path)).returncode == 0
 
     again = events(service)[len(stored) :]
     added = {"seq", "event_id", "received_at"}
@@ -194,7 +194,7 @@ def test_what_was_interrupted_goes_on_where_the_service_was_sure(chaos: Chaos, t
 def test_more_than_the_queue_holds_is_imported_without_a_loss(service: Service, tmp_path: Path):
     past = file_of(tmp_path, *(line(i) for i in range(2_400)))
 
-    done = run("import", past, environment=variables(service.url, tmp_path))
+    done = run("import", past, environment=variables(service, tmp_path))
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "2,400 of 2,400 records read and sent, 12,000 events\n"
@@ -225,7 +225,7 @@ def test_without_a_key_it_says_how_to_get_one(tmp_path: Path):
 
 
 def test_switched_off_it_says_so_instead_of_sending_nothing(service: Service, tmp_path: Path):
-    environment = variables(service.url, tmp_path, MLSDK_DISABLED="1")
+    environment = variables(service, tmp_path, MLSDK_DISABLED="1")
 
     done = run("import", file_of(tmp_path, line(1)), environment=environment)
 
