@@ -217,6 +217,8 @@ class Book:
 
     def forget_after_fork(self) -> None:
         """What is open belongs to the parent, which will end it."""
+        for lifecycle in list(self._live.values()):
+            lifecycle.inherit()
         self._sessions.renew()
         self._conversations.renew()
 

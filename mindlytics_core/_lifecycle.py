@@ -82,6 +82,8 @@ class Lifecycle:
         self.lock = threading.RLock()
         #: Open conversations, with the time of the last event in each.
         self._open: dict[str, str] = {}
+        #: What was open at a fork: the parent ends it, and the session too.
+        self._parents: frozenset[str] | None = None
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._last_at: str | None = None
         self._ended = False
@@ -93,7 +95,14 @@ class Lifecycle:
 
     def is_open(self, conversation_id: str) -> bool:
         """Whether a conversation was started here and not ended."""
-        return conversation_id in self._open
+        return conversation_id in self._open or conversation_id in (self._parents or ())
+
+    def inherit(self) -> None:
+        """In a forked child: what the parent began may be added to, and is left to the parent to end."""
+        self.lock = threading.RLock()
+        if self._last_at is not None:
+            self._parents = frozenset(self._open) | (self._parents or frozenset())
+            self._open.clear()
 
     def record(self, kind: type[_model.Event], at: str, **fields: Any) -> Receipt:
         """Start the session if that is still to be done, and record one event."""
@@ -117,12 +126,14 @@ class Lifecycle:
         with self.lock:
             self._start(at)
             inside = conversation_id or self._own()
-            if inside in self._open:
+            if self.is_open(inside):
                 return NOT_TAKEN
             receipt = self._emit(_model.ConversationStarted, at, conversation_id=inside, properties=properties)
             if not self._ended:
                 self._open[inside] = at
                 self._finished.pop(inside, None)
+                # For a session of this process's own the second time; for an inherited one the first.
+                self._recorder.opened(self)
             return receipt
 
     def end_conversation(self, conversation_id: str | None, at: str | None, properties: Properties) -> Receipt:
@@ -145,6 +156,7 @@ class Lifecycle:
                 return NOT_TAKEN
             self._start(at)
             self._open.pop(which, None)
+            self._parents = self._parents and self._parents - {which}
             self._finish(which)
             return self._emit(_model.ConversationEnded, at, conversation_id=which, properties=properties)
 
@@ -152,20 +164,26 @@ class Lifecycle:
         """
         End the open conversations, each as of its last event, then the session; once.
 
+        A session that was begun before a fork is left to the parent, unless its end has a time of its own:
+        then somebody asked for it.
+
         Args:
             at: When; None for the time of the last event, and nothing if there was none.
 
             attributes: Sent with the end.
         """
         with self.lock:
+            is_left_to_parent = at is None and self._parents is not None
             at = at or self._last_at
             if self._ended or at is None:
                 return NOT_TAKEN
             self._start(at)
             for conversation_id in list(self._open):
                 self.end_conversation(conversation_id, None, {})
-            receipt = self._emit(_model.SessionEnded, at, attributes=attributes)
-            self._ended = True
+            receipt = NOT_TAKEN
+            if not is_left_to_parent:
+                receipt = self._emit(_model.SessionEnded, at, attributes=attributes)
+                self._ended = True
         self._recorder.ended(self)
         return receipt
 

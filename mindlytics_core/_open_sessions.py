@@ -65,6 +65,6 @@ class OpenSessions:
             for lifecycle in watched:
                 if lifecycle.touched <= idle_since:
                     lifecycle.end(None, {})
-            busy = [lifecycle.touched for lifecycle in watched if not lifecycle.has_ended]
+            busy = [lifecycle.touched for lifecycle in self._open if lifecycle.ends_when_idle]
             if busy:
                 self._set_timer(min(busy))

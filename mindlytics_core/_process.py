@@ -6,16 +6,22 @@ import sys
 import threading
 import time
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
 from mindlytics_core import _guard
 from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._clock import IDS
 from mindlytics_core._config import Delivery, Destination
-from mindlytics_core._flush import wait_for_all
+from mindlytics_core._flush import Ticket, wait_for_all
+from mindlytics_core._transport import IMPORTS
 from mindlytics_core._worker import Worker
 
 _SAID_AFTER = 1.0
+
+#: Both have `register_after_fork` and `Finalize`; the second is Celery's. Neither is imported for that.
+_CHILD_MAKERS = ("multiprocessing.util", "billiard.util")
+#: Handlers of a higher number are called first; the app may record in its own.
+_AFTER_THE_APP = -1_000
 
 
 class Ender(Protocol):
@@ -34,27 +40,27 @@ class Process:
     """The registry behind every client."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        #: Re-entrant: a signal handler or finaliser may need it while a call of ours holds it.
+        self.lock = threading.RLock()
         self._workers: dict[tuple[Destination, Delivery], Worker] = {}
         self._users: dict[Worker, int] = {}
         self._enders: weakref.WeakSet[Ender] = weakref.WeakSet()
         #: What is open keeps its owner alive, also when the app has let go of it.
         self._kept: set[Ender] = set()
-        self._hooked = False
+        self._is_known_to: set[str] = set()
         #: Parents' workers, loops and connections, which a child must neither use nor close.
         self._parked: list[object] = []
 
     def worker(self, destination: Destination, options: Delivery) -> Worker:
         """The worker for a destination, shared by all who ask for the same; give it back with `release`."""
-        with self._lock:
-            self._hook()
+        with self.lock:
             worker = self._workers.setdefault((destination, options), Worker(destination, options))
             self._users[worker] = self._users.get(worker, 0) + 1
             return worker
 
     def release(self, worker: Worker) -> None:
         """Let go of a worker; its thread ends with the last of its users."""
-        with self._lock:
+        with self.lock:
             self._users[worker] -= 1
             if self._users[worker]:
                 return
@@ -76,24 +82,41 @@ class Process:
 
     def workers(self) -> list[Worker]:
         """Every worker in use."""
-        with self._lock:
+        with self.lock:
             return list(self._users)
 
-    def _hook(self) -> None:
-        if not self._hooked:
-            self._hooked = True
-            atexit.register(self._at_exit)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=self._after_fork)
+    def hook(self) -> None:
+        """Have exits and forks of the interpreter told to the registry; nothing else starts."""
+        atexit.register(self._at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=IMPORTS.hold, after_in_parent=IMPORTS.let_go, after_in_child=self._after_fork)
+        self._hook_children()
+
+    def _hook_children(self) -> None:
+        """Children of `multiprocessing` skip the exit handlers of the interpreter, and have handlers of their own."""
+        for name in _CHILD_MAKERS:
+            util = sys.modules.get(name)
+            if util is not None and name not in self._is_known_to:
+                self._is_known_to.add(name)
+                # A child forgets its parent's handlers before it begins: this puts ours up again.
+                util.register_after_fork(self, lambda process, util=util: process._hook_exit_of_child(util))  # noqa: SLF001
+                if multiprocessing_child():
+                    self._hook_exit_of_child(util)
+
+    def _hook_exit_of_child(self, util: Any) -> None:
+        util.Finalize(None, self._at_exit, exitpriority=_AFTER_THE_APP)
 
     def _at_exit(self) -> None:
+        for worker in self.workers():
+            worker.start_no_thread()
         for ender in list(self._enders):
             _guard.call_guarded("exit.end", ender.end_at_exit)
         with _guard.guarded("exit.drain"):
             _drain(self.workers())
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
+        IMPORTS.renew()
         IDS.renew()
         CALLBACKS.renew()
         for worker in self._users:
@@ -101,6 +124,13 @@ class Process:
             worker.renew()
         for ender in list(self._enders):
             ender.forget_after_fork()
+        self._hook_children()
+
+
+def multiprocessing_child() -> bool:
+    """Whether `multiprocessing` made this process."""
+    made_by = sys.modules.get("multiprocessing.process")
+    return made_by is not None and made_by.parent_process() is not None
 
 
 def _drain(workers: list[Worker]) -> None:
@@ -109,22 +139,40 @@ def _drain(workers: list[Worker]) -> None:
     started = time.monotonic()
     deadline = started + max((worker.options.exit_timeout for worker in pending), default=0.0)
     flushes = [(worker, worker.flush(last_chance=True)) for worker in pending]
-    tickets = [ticket for _, ticket in flushes]
     try:
-        for worker, ticket in flushes:
-            worker.run_until_settled(ticket, deadline)
-        wait_for_all(tickets, min(_SAID_AFTER, deadline - started))
-        if not all(ticket.done.done() for ticket in tickets):
-            _say("delivering the last events; Ctrl-C ends it")
-            wait_for_all(tickets, deadline - time.monotonic())
+        _await(flushes, started, deadline)
+        if pending:
+            CALLBACKS.wait(max(deadline - time.monotonic(), _SAID_AFTER))
+        for worker in workers:
+            worker.stop(wait=True)
     except KeyboardInterrupt:
         _say("interrupted")
     left = sum(worker.result(ticket).pending for worker, ticket in flushes)
     if left:
         _say(f"{left} events could not be delivered before the exit")
-    CALLBACKS.wait(max(deadline - time.monotonic(), _SAID_AFTER) if pending else 0.0)
-    for worker in workers:
-        worker.stop(wait=True)
+
+
+def _await(flushes: list[tuple[Worker, Ticket]], started: float, deadline: float) -> None:
+    notice = _Notice("delivering the last events; Ctrl-C ends it")
+    for worker, ticket in flushes:
+        worker.run_until_settled(ticket, deadline, (started + _SAID_AFTER, notice.give))
+    tickets = [ticket for _, ticket in flushes]
+    wait_for_all(tickets, min(started + _SAID_AFTER, deadline) - time.monotonic())
+    if time.monotonic() < deadline and not all(ticket.done.done() for ticket in tickets):
+        notice.give()
+        wait_for_all(tickets, deadline - time.monotonic())
+
+
+class _Notice:
+    """Said once."""
+
+    def __init__(self, text: str) -> None:
+        self._text: str | None = text
+
+    def give(self) -> None:
+        text, self._text = self._text, None
+        if text is not None:
+            _say(text)
 
 
 def _say(text: str) -> None:
@@ -133,5 +181,7 @@ def _say(text: str) -> None:
         sys.stderr.write(f"mindlytics: {text}\n")
 
 
-#: The process's one registry.
+#: The process's one registry. Handlers are called in reverse order, so it must be hooked as early as possible:
+#: what the app records in its own ones, made after the import, is then delivered too.
 PROCESS = Process()
+PROCESS.hook()

@@ -6,8 +6,10 @@ where it is installed (openai 3 brings it). Foreign errors end here: what comes 
 """
 
 import asyncio
+import contextlib
 import importlib
 import importlib.util
+import threading
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, Protocol
@@ -32,10 +34,40 @@ class Transport(Protocol):
         ...
 
 
+class Imports:
+    """
+    Held while the worker's thread imports something.
+
+    A module that is half imported when another thread forks stays so in the child for ever, and whoever
+    imports it there waits for ever. So a fork waits for the import.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """In a forked child: the fork has waited, so nobody is importing."""
+        self._lock = threading.RLock()
+
+    def hold(self) -> None:
+        """Wait for an import in progress, and let no other begin before `let_go`."""
+        self._lock.acquire()
+
+    def let_go(self) -> None:
+        """Imports may go on."""
+        self._lock.release()
+
+
+#: The process's own.
+IMPORTS = Imports()
+
+
 def http_library() -> ModuleType:
     """The HTTP library in use; imported late, because it takes a tenth of a second."""
-    name = "httpx2" if importlib.util.find_spec("httpx2") else "httpx"
-    return importlib.import_module(name)
+    # What the library itself would import with its first request.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("anyio._backends._asyncio")
+    return importlib.import_module("httpx2" if importlib.util.find_spec("httpx2") else "httpx")
 
 
 def headers(destination: Destination) -> dict[str, str]:
@@ -62,15 +94,12 @@ class HTTPTransport:
         self._options = options
         #: Whether a connection may have been kept from an earlier request.
         self._kept = False
-        self._http: Any = http_library()
-        self._client = self._http.AsyncClient(
-            base_url=destination.endpoint,
-            headers=headers(destination),
-            timeout=self._http.Timeout(options.attempt_timeout, connect=options.connect_timeout),
-            limits=self._http.Limits(
-                max_connections=options.concurrency, max_keepalive_connections=options.concurrency
-            ),
-        )
+        IMPORTS.hold()
+        try:
+            self._http: Any = http_library()
+            self._client = self._new_client(destination, options)
+        finally:
+            IMPORTS.let_go()
 
     async def send(self, body: bytes, key: str) -> Answer:
         """Post one batch, and turn whatever happens into an answer."""
@@ -86,6 +115,16 @@ class HTTPTransport:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+    def _new_client(self, destination: Destination, options: Delivery) -> Any:
+        return self._http.AsyncClient(
+            base_url=destination.endpoint,
+            headers=headers(destination),
+            timeout=self._http.Timeout(options.attempt_timeout, connect=options.connect_timeout),
+            limits=self._http.Limits(
+                max_connections=options.concurrency, max_keepalive_connections=options.concurrency
+            ),
+        )
 
     async def _post_on_live_connection(self, body: bytes, key: str) -> Answer:
         """Post; a connection that went stale while it was kept is replaced once, at once."""

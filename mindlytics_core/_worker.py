@@ -70,6 +70,7 @@ class Worker:
         self._alarm: asyncio.Event | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._may_start = True
 
     def stats(self) -> Stats:
         """What became of every event. Read in this order, nothing can look negative."""
@@ -98,13 +99,27 @@ class Worker:
         entry = (when, next(self._timer_numbers), task)
         self.queue.put_task(lambda: heapq.heappush(self._timers, entry))
 
-    def run_until_settled(self, ticket: Ticket, deadline: float) -> None:
-        """Deliver on the calling thread: late in the interpreter's exit, no thread can be started any more."""
-        if not ticket.done.done() and (self._thread is None or not self._thread.is_alive()):
-            timer = deadline, next(self._timer_numbers), self.stop
-            heapq.heappush(self._timers, timer)
-            ticket.done.add_done_callback(lambda _: self.stop())
-            self._run()
+    def start_no_thread(self) -> None:
+        """The interpreter exits: from CPython 3.12 on no thread can be started any more."""
+        self._may_start = False
+
+    def run_until_settled(self, ticket: Ticket, deadline: float, *timers: tuple[float, Callable[[], None]]) -> None:
+        """
+        Deliver on the calling thread, if there is no other and none may be started.
+
+        Args:
+            ticket: What to deliver.
+
+            deadline: When to give up.
+
+            timers: What to call meanwhile, and when.
+        """
+        if ticket.done.done() or self._is_running():
+            return
+        for when, task in [*timers, (deadline, self.stop)]:
+            heapq.heappush(self._timers, (when, next(self._timer_numbers), task))
+        ticket.done.add_done_callback(lambda _: self.stop())
+        self._run()
 
     def stop(self, *, wait: bool = False) -> None:
         """End the thread once it has nothing on its way; what still waits stays in memory."""
@@ -129,7 +144,7 @@ class Worker:
                 self._ensure_running()
 
     def _ensure_running(self) -> None:
-        if self._thread is not None and self._thread.is_alive():
+        if self._is_running() or not self._may_start:
             return
         # Not blocking: whoever comes second, also re-entrantly, finds its event taken by the first's thread.
         if self._starting.acquire(blocking=False):
@@ -137,6 +152,9 @@ class Worker:
                 self._start()
             finally:
                 self._starting.release()
+
+    def _is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="mindlytics-worker", daemon=True)
@@ -154,6 +172,7 @@ class Worker:
                 loop.run_until_complete(self._serve(loop))
         finally:
             self._loop = None
+            loop.run_until_complete(_end_others())
             loop.close()
             # If the thread died of a fault, the next event starts another one.
             self.queue.before_sleep(lingering=False)
@@ -245,6 +264,14 @@ class Worker:
     def _tell_tickets(self, number: int, dropped_as: str | None) -> None:
         for ticket in self._tickets:
             ticket.settle(number, dropped_as)
+
+
+async def _end_others() -> None:
+    """After Ctrl-C in the exit, when the loop runs on the main thread, something may be left on it."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class _InlineExecutor(concurrent.futures.ThreadPoolExecutor):

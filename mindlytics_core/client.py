@@ -1,7 +1,6 @@
 """The client: one organisation's project, its sessions and exchanges, its flush and its end."""
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -270,7 +269,6 @@ class Client:
         await self.aclose()
 
 
-_default_lock = threading.Lock()
 _default: list[Client] = []
 
 
@@ -282,7 +280,8 @@ def default_client() -> Client:
         ConfigurationError: The environment holds no key or no project id.
     """
     config = _config.load(None, None, None, None)
-    with _default_lock:
+    # The registry's lock: it may be taken again, and a forked child has a free one.
+    with PROCESS.lock:
         if not _default or _default[0].config != config or _default[0].is_closed:
             _default[:] = [Client()]
         return _default[0]
