@@ -7,10 +7,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from mindlytics_local import _ingest, _reading, _users, _watching
+from mindlytics_local import _ingest, _reading, _realtime, _users, _watching
 from mindlytics_local._live import Live
 from mindlytics_local._neighbours import Neighbours
 from mindlytics_local._page import page
+from mindlytics_local._realtime import ListenerKeys
 from mindlytics_local._refusal import Refused
 from mindlytics_local._settings import Settings
 from mindlytics_local._store import Store
@@ -26,7 +27,7 @@ def create_app(store: Store, settings: Settings) -> Starlette:
         settings: How the service is to behave.
     """
     app = Starlette(
-        routes=[*_ingest.ROUTES, *_reading.ROUTES, *_users.ROUTES, *_watching.ROUTES],
+        routes=[*_ingest.ROUTES, *_reading.ROUTES, *_users.ROUTES, *_realtime.ROUTES, *_watching.ROUTES],
         middleware=[Middleware(Neighbours, loopback_only=settings.loopback_only)],
         exception_handlers={Refused: _refused, sqlite3.Error: _not_stored},
     )
@@ -34,6 +35,7 @@ def create_app(store: Store, settings: Settings) -> Starlette:
     app.router.redirect_slashes = False
     app.state.store, app.state.settings = store, settings
     app.state.live, app.state.page = Live(), page()
+    app.state.listener_keys = ListenerKeys()
     return app
 
 

@@ -28,6 +28,21 @@ KINDS: Mapping[str, tuple[str, str | None]] = {
 }
 
 
+class RefusedEvent(Refused):
+    """
+    One event among those that were sent cannot be taken.
+
+    Args:
+        text: What is wrong with it.
+
+        session_id: The session that it names; empty if it names none.
+    """
+
+    def __init__(self, text: str, session_id: str) -> None:
+        super().__init__(text)
+        self.session_id = session_id
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """
@@ -116,9 +131,9 @@ def single(body: bytes, app_id: str, kind: str | None) -> Arrival:
 def _check_kind(arrival: Arrival, kind: str) -> None:
     wanted, name = KINDS[kind]
     if arrival.type != wanted:
-        raise Refused(f"event: {kind} takes the type {wanted!r}, not {arrival.type!r}")
+        raise RefusedEvent(f"event: {kind} takes the type {wanted!r}, not {arrival.type!r}", arrival.session_id)
     if name is not None and arrival.event != name:
-        raise Refused(f"event: {kind} takes the event {name!r}")
+        raise RefusedEvent(f"event: {kind} takes the event {name!r}", arrival.session_id)
 
 
 def _arrival(item: object, app_id: str, received: Moment, where: str) -> Arrival:
@@ -127,7 +142,7 @@ def _arrival(item: object, app_id: str, received: Moment, where: str) -> Arrival
         at = moment(data["timestamp"]) if "timestamp" in data else received
         body = _json.write(item)
     except (InvalidArgument, ValueError) as error:
-        raise Refused(f"{where}: {plain(error)}") from None
+        raise RefusedEvent(f"{where}: {plain(error)}", _session_in(item)) from None
     return Arrival(
         event_id=uuid.uuid4().hex,
         app_id=app_id,
@@ -142,6 +157,11 @@ def _arrival(item: object, app_id: str, received: Moment, where: str) -> Arrival
         data=data,
         body=body,
     )
+
+
+def _session_in(item: object) -> str:
+    named = item.get("session_id") if isinstance(item, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 def plain(error: Exception) -> str:

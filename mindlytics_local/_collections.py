@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindlytics_local import _events
-from mindlytics_local._events import ORGANIZATION
-from mindlytics_local._records import JSON_FIELDS
+from mindlytics_local._records import JSON_FIELDS, ORGANIZATION
 from mindlytics_local._refusal import Refused
 
 Record = dict[str, Any]

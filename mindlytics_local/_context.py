@@ -1,6 +1,6 @@
 """What every request handler can reach."""
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from mindlytics_local._live import Live
 from mindlytics_local._settings import Settings
@@ -19,7 +19,7 @@ def store(request: Request) -> Store:
     return found
 
 
-def live(request: Request) -> Live:
+def live(request: HTTPConnection) -> Live:
     """Who is watching."""
     found: Live = request.app.state.live
     return found

@@ -6,17 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mindlytics_local._arrival import Arrival, user_named_by
+from mindlytics_local._derived import NAMES, properties_of
 from mindlytics_local._moment import Moment, written
-
-#: The service knows organisations; on one's own machine there is one.
-ORGANIZATION = "local"
-
-_LIVE_NAMES = {
-    "start_session": "Session Started",
-    "end_session": "Session Ended",
-    "identify": "User Identified",
-    "alias": "User Aliased",
-}
+from mindlytics_local._records import ORGANIZATION
 
 _INSERT = """
     INSERT INTO events (
@@ -101,7 +93,8 @@ def live(record: dict[str, Any], user: sqlite3.Row | None) -> dict[str, Any]:
 
         user: The row of its session's user.
     """
-    told: dict[str, Any] = {name: record[name] for name in ("conversation_id", "properties") if name in record}
+    optional = {"conversation_id": record.get("conversation_id"), "properties": properties_of(record["type"], record)}
+    told = {name: value for name, value in optional.items() if value is not None}
     return {
         "organization_id": ORGANIZATION,
         "app_id": record["app_id"],
@@ -109,7 +102,7 @@ def live(record: dict[str, Any], user: sqlite3.Row | None) -> dict[str, Any]:
         "user_id": record.get("user_id") or (user["id"] if user is not None else ""),
         "event_id": record["event_id"],
         "timestamp": record["timestamp"],
-        "event": record.get("event") or _LIVE_NAMES[record["type"]],
+        "event": record.get("event") or NAMES[record["type"]],
         **told,
         "user_traits": json.loads(user["traits"]) if user is not None else {},
     }

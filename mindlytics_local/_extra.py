@@ -3,9 +3,10 @@
 try:
     import starlette
     import uvicorn
+    import websockets
 except ImportError as error:
     raise ImportError(
         f"the local service needs the package {error.name!r}: pip install 'mindlytics[local]'", name=error.name
     ) from error
 
-__all__ = ["starlette", "uvicorn"]
+__all__ = ["starlette", "uvicorn", "websockets"]

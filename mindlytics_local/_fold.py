@@ -4,13 +4,14 @@ from dataclasses import replace
 
 from mindlytics_local import _people
 from mindlytics_local._arrival import ALIAS, END_SESSION, IDENTIFY, Arrival
+from mindlytics_local._derived import Outcome
 from mindlytics_local._people import Sighting
 from mindlytics_local._projections import conversation_after, ended_with_session, session_after
-from mindlytics_local._records import Session, User
+from mindlytics_local._records import Conversation, Session, User
 from mindlytics_local._rows import Rows
 
 
-def fold(event: Arrival, rows: Rows) -> Session:
+def fold(event: Arrival, rows: Rows) -> Outcome:
     """
     Bring the records up to date with one event.
 
@@ -18,21 +19,33 @@ def fold(event: Arrival, rows: Rows) -> Session:
         event: The event.
 
         rows: The records; they are changed.
-
-    Returns:
-        The event's session, as it is now.
     """
     before = rows.session(event.app_id, event.session_id)
     session = session_after(before, event)
-    session = replace(session, user_key=_user(event, before, rows).user_key)
+    user = _user(event, before, rows)
+    session = replace(session, user_key=user.user_key)
     if session != before:
         rows.put(session)
-    if event.conversation_id is not None:
-        conversation = rows.conversation(event.app_id, event.conversation_id)
-        rows.put(conversation_after(conversation, event, session))
+    opened, ended = _conversation(event, session, rows)
     if before is not None:
-        _carry_over(event, before, session, rows)
-    return session
+        ended += _carry_over(event, before, session, rows)
+    return Outcome(event, session, user, _is_opened(before, session), opened, ended)
+
+
+def _conversation(event: Arrival, session: Session, rows: Rows) -> tuple[bool, tuple[Conversation, ...]]:
+    """Whether the event's conversation was opened, and the conversation if it was ended."""
+    if event.conversation_id is None:
+        return False, ()
+    before = rows.conversation(event.app_id, event.conversation_id)
+    after = conversation_after(before, event, session)
+    rows.put(after)
+    was_open = before is None or before.ended_us is None
+    is_ended = after.ended_us is not None
+    return before is None or _is_opened(before, after), (after,) if was_open and is_ended else ()
+
+
+def _is_opened(before: Session | Conversation | None, after: Session | Conversation) -> bool:
+    return before is None or (before.ended_us is not None and after.ended_us is None)
 
 
 def _user(event: Arrival, before: Session | None, rows: Rows) -> User:
@@ -47,13 +60,22 @@ def _user(event: Arrival, before: Session | None, rows: Rows) -> User:
     return _people.aliased(seen, event.data["id"], event.data["previous_id"], rows)
 
 
-def _carry_over(event: Arrival, before: Session, session: Session, rows: Rows) -> None:
-    """What a session learns, its conversations learn too: who the user is, and that it is over."""
+def _carry_over(event: Arrival, before: Session, session: Session, rows: Rows) -> tuple[Conversation, ...]:
+    """
+    What a session learns, its conversations learn too: who the user is, and that it is over.
+
+    Returns:
+        The conversations that were ended.
+    """
     renamed = before.user_id != session.user_id
     if not renamed and event.type != END_SESSION:
-        return
+        return ()
+    ended = []
     for conversation in rows.conversations_in(session):
         after = replace(conversation, user_id=session.user_id) if renamed else conversation
         after = ended_with_session(after, session) if event.type == END_SESSION else after
         if after != conversation:
             rows.put(after)
+        if conversation.ended_us is None and after.ended_us is not None:
+            ended.append(after)
+    return tuple(ended)

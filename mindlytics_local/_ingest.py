@@ -1,11 +1,14 @@
 """The endpoints that take events."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mindlytics_local import _arrival, _body, _events, _keys
-from mindlytics_local._arrival import KINDS
+from mindlytics_local._arrival import KINDS, Arrival, RefusedEvent
 from mindlytics_local._collections import Record
 from mindlytics_local._context import app_id, live, store
 from mindlytics_local._refusal import Refused
@@ -17,11 +20,11 @@ _KEY_CHARS = 200
 async def queue(request: Request) -> Response:
     """Take an array of events, or one; they can be read back as soon as this is answered."""
     await _keys.check(request)
-    arrivals = _arrival.several(await _body.read(request), app_id(request))
-    if arrivals:
-        added = await store(request).add(arrivals, _delivery(request))
-        if added.new and live(request).watchers:
-            live(request).publish(await _read_back(request, added))
+    body = await _body.read(request)
+    with _faults_told(request):
+        arrivals = _arrival.several(body, app_id(request))
+        if arrivals:
+            await _add(request, arrivals)
     return JSONResponse({"status": "ok"})
 
 
@@ -31,12 +34,29 @@ async def event(request: Request) -> Response:
     kind = request.path_params.get("kind")
     if kind is not None and kind not in KINDS:
         raise Refused(f"there is no kind of event {kind!r}; there are {', '.join(KINDS)}", status=404)
-    arrival = _arrival.single(await _body.read(request), app_id(request), kind)
-    added = await store(request).add([arrival], _delivery(request))
-    records = await _read_back(request, added)
-    if added.new:
-        live(request).publish(records)
-    return JSONResponse(records)
+    body = await _body.read(request)
+    with _faults_told(request):
+        added = await _add(request, [_arrival.single(body, app_id(request), kind)])
+    return JSONResponse(await _read_back(request, added))
+
+
+async def _add(request: Request, arrivals: Sequence[Arrival]) -> Added:
+    added = await store(request).add(arrivals, _delivery(request))
+    if added.outcomes:
+        live(request).tell(added.outcomes)
+        if live(request).pages:
+            live(request).show(await _read_back(request, added))
+    return added
+
+
+@contextmanager
+def _faults_told(request: Request) -> Iterator[None]:
+    """Whoever listens or looks at the page hears of an event that could not be taken, besides who sent it."""
+    try:
+        yield
+    except RefusedEvent as refused:
+        live(request).fault(refused.text, app_id(request), refused.session_id)
+        raise
 
 
 async def _read_back(request: Request, added: Added) -> list[Record]:

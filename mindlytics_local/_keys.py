@@ -5,7 +5,7 @@ import hmac
 import secrets
 import sqlite3
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from mindlytics_local._context import settings, store
 from mindlytics_local._moment import Moment, now
@@ -25,10 +25,10 @@ async def check(request: Request) -> None:
     known = settings(request)
     if not known.api_keys:
         return
-    given = _given(request)
-    if _matches(given, known.api_keys) or _is_admin(request):
+    sent = given(request)
+    if _matches(sent, known.api_keys) or _is_admin(request):
         return
-    digest = _digest(given)
+    digest = _digest(sent)
     if not await store(request).read(lambda db: _is_stored(db, digest)):
         raise Refused("the API key in the Authorization header is missing or not one of this service", status=401)
 
@@ -62,7 +62,13 @@ async def make(request: Request) -> str:
     return key
 
 
-def _given(request: Request) -> str:
+def given(request: HTTPConnection) -> str:
+    """
+    The key in `Authorization`, with and without `Bearer`.
+
+    Args:
+        request: What it was sent with.
+    """
     words = request.headers.get("Authorization", "").split(None, 1)
     if words and words[0].lower() == "bearer":
         words = words[1:]
@@ -71,12 +77,12 @@ def _given(request: Request) -> str:
 
 def _is_admin(request: Request) -> bool:
     admin_key = settings(request).admin_key
-    return admin_key is not None and _matches(_given(request), (admin_key,))
+    return admin_key is not None and _matches(given(request), (admin_key,))
 
 
-def _matches(given: str, keys: tuple[str, ...]) -> bool:
+def _matches(sent: str, keys: tuple[str, ...]) -> bool:
     # In constant time: how long it takes says nothing about a key.
-    return any(hmac.compare_digest(given.encode(), key.encode()) for key in keys)
+    return any(hmac.compare_digest(sent.encode(), key.encode()) for key in keys)
 
 
 def _digest(key: str) -> str:

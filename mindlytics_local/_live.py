@@ -1,108 +1,148 @@
-"""New events, handed to whoever watches at the moment."""
+"""New events, handed to whoever watches at the moment: open pages, and listeners on a WebSocket."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from mindlytics_local import _json
+from mindlytics_local._derived import LiveEvent, Outcome, error, live_events
+from mindlytics_local._watcher import Watcher
 
-#: How far a watcher may be behind before the rest is left out, in characters.
-_BEHIND_CHARS = 16 * 1024 * 1024
-#: Silence after which a watcher gets a sign of life, in seconds; proxies and browsers give up on a silent stream.
+#: Silence after which a page gets a sign of life, in seconds; proxies and browsers give up on a silent stream.
 _SIGN_OF_LIFE_SECONDS = 15.0
 
-#: Sent in place of what a watcher was too slow for: it has to look for itself.
+#: Sent to a page in place of what it was too slow for: it has to look for itself.
 _MISSED = "event: missed\ndata: {}\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """
+    What a listener is told about.
+
+    Attributes:
+        app_id: One project; empty for all of them.
+
+        session_id: One session; None for all of them.
+    """
+
+    app_id: str = ""
+    session_id: str | None = None
+
+    def holds(self, event: LiveEvent) -> bool:
+        """
+        Whether an event is within it.
+
+        Args:
+            event: The event.
+        """
+        return self.app_id in {"", event["app_id"]} and self.session_id in {None, event["session_id"]}
 
 
 class Live:
     """Everybody who watches. Used on the service's event loop only."""
 
     def __init__(self) -> None:
-        self._watchers: set[_Watcher] = set()
+        self._pages: set[Watcher] = set()
+        self._listeners: dict[Watcher, Scope] = {}
         self._closed = False
 
     @property
-    def watchers(self) -> int:
-        """How many watch."""
-        return len(self._watchers)
+    def pages(self) -> int:
+        """How many pages are open."""
+        return len(self._pages)
 
-    def publish(self, records: Sequence[dict[str, Any]]) -> None:
+    def show(self, records: Sequence[dict[str, Any]]) -> None:
         """
-        Hand stored events to everybody who watches.
+        Hand stored events to every open page.
 
         Args:
             records: The events, in order.
         """
-        if not self._watchers:
-            return
-        messages = [f"id: {record['seq']}\nevent: event\ndata: {_json.write(record)}\n\n" for record in records]
-        for watcher in self._watchers:
-            watcher.tell(messages)
+        if self._pages:
+            self._show([f"id: {record['seq']}\nevent: event\ndata: {_json.write(record)}\n\n" for record in records])
 
     def changed(self) -> None:
-        """Tell everybody that more has changed than there are new events for."""
-        for watcher in self._watchers:
-            watcher.miss()
+        """Tell every page that more has changed than there are new events for."""
+        for page in self._pages:
+            page.miss()
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """
+        Tell every listener what happened, in the shape of the API document.
+
+        Args:
+            outcomes: What new events did, in order.
+        """
+        if self._listeners:
+            self._tell([event for outcome in outcomes for event in live_events(outcome)])
+
+    def fault(self, text: str, app_id: str, session_id: str) -> None:
+        """
+        Tell pages and listeners that an event was refused.
+
+        Args:
+            text: What was wrong with it.
+
+            app_id: Its project.
+
+            session_id: Its session; empty if that could not be read.
+        """
+        told = error(session_id, app_id, text)
+        self._show([f"event: refused\ndata: {_json.write(told)}\n\n"])
+        self._tell([told])
 
     def close(self) -> None:
         """End every stream, and let none begin any more."""
         self._closed = True
-        for watcher in self._watchers:
+        for watcher in (*self._pages, *self._listeners):
             watcher.end()
 
     async def stream(self) -> AsyncIterator[str]:
-        """New events as Server-Sent Events, until the watcher goes or the service stops."""
+        """New events as Server-Sent Events, until the page goes or the service stops."""
         if self._closed:
             return
-        with self._watching() as watcher:
+        page = Watcher(_MISSED)
+        self._pages.add(page)
+        try:
             yield ": watching\n\n"
-            while (message := await watcher.next()) is not None:
+            while (message := await _next_or_sign_of_life(page)) is not None:
                 yield message
+        finally:
+            self._pages.discard(page)
 
     @contextmanager
-    def _watching(self) -> "Iterator[_Watcher]":
-        watcher = _Watcher()
-        self._watchers.add(watcher)
+    def listening(self, scope: Scope) -> Iterator[Watcher]:
+        """
+        Be told about what happens from now on, as JSON texts.
+
+        Args:
+            scope: What about.
+        """
+        missed = error(scope.session_id or "", scope.app_id, "events were left out: this listener is too slow")
+        listener = Watcher(_json.write(missed))
+        if self._closed:
+            listener.end()
+        self._listeners[listener] = scope
         try:
-            yield watcher
+            yield listener
         finally:
-            self._watchers.discard(watcher)
+            del self._listeners[listener]
+
+    def _show(self, messages: Sequence[str]) -> None:
+        for page in self._pages:
+            page.tell(messages)
+
+    def _tell(self, events: Sequence[LiveEvent]) -> None:
+        written = [(event, _json.write(event)) for event in events]
+        for listener, scope in self._listeners.items():
+            listener.tell([text for event, text in written if scope.holds(event)])
 
 
-class _Watcher:
-    """One open stream: what it has not been sent yet."""
-
-    def __init__(self) -> None:
-        self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
-        #: Characters in there.
-        self._behind = 0
-        self._missing = False
-
-    def tell(self, messages: Sequence[str]) -> None:
-        size = sum(map(len, messages))
-        if self._behind + size > _BEHIND_CHARS:
-            self.miss()
-            return
-        self._missing = False
-        self._behind += size
-        for message in messages:
-            self._waiting.put_nowait(message)
-
-    def miss(self) -> None:
-        if not self._missing:
-            self._missing = True
-            self._behind += len(_MISSED)
-            self._waiting.put_nowait(_MISSED)
-
-    def end(self) -> None:
-        self._waiting.put_nowait(None)
-
-    async def next(self) -> str | None:
-        try:
-            message = await asyncio.wait_for(self._waiting.get(), _SIGN_OF_LIFE_SECONDS)
-        except TimeoutError:
-            return ": still here\n\n"
-        self._behind -= len(message or "")
-        return message
+async def _next_or_sign_of_life(page: Watcher) -> str | None:
+    try:
+        return await asyncio.wait_for(page.next(), _SIGN_OF_LIFE_SECONDS)
+    except TimeoutError:
+        return ": still here\n\n"

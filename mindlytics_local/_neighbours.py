@@ -10,6 +10,7 @@ import ipaddress
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 #: What a browser says in `Sec-Fetch-Site` about a request of this service's own page, or of the address bar.
 _OWN = {"same-origin", "none"}
@@ -31,8 +32,10 @@ class Neighbours:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
-        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
-            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
+        if scope["type"] in {"http", "websocket"} and (refusal := self._refusal(scope)) is not None:
+            # Closing before the handshake is over is how a WebSocket is answered with 403.
+            refused = WebSocketClose() if scope["type"] == "websocket" else PlainTextResponse(refusal, status_code=403)
+            await refused(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -5,6 +5,9 @@ from typing import Any, TypeAlias
 
 Properties: TypeAlias = dict[str, Any]
 
+#: The service knows organisations; on one's own machine there is one.
+ORGANIZATION = "local"
+
 #: Fields that are objects or lists; a row holds them as JSON.
 JSON_FIELDS = frozenset({"attributes", "properties", "models", "aliases", "traits"})
 

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -63,17 +64,17 @@ class ServerThread:
 
         live: Its open streams, which have to be ended before the server can stop.
 
-        listener: The socket that it listens on; closed when it stops.
+        listeners: The sockets that it listens on; closed when it stops.
     """
 
-    def __init__(self, app: Starlette, live: Live, listener: socket.socket) -> None:
+    def __init__(self, app: Starlette, live: Live, listeners: Sequence[socket.socket]) -> None:
         self._live = live
-        self._listener = listener
+        self._listeners = list(listeners)
         self._server = _Server(
             uvicorn.Config(
                 app,
                 http="h11",
-                ws="none",
+                ws="websockets-sansio",
                 lifespan="off",
                 log_config=None,
                 proxy_headers=False,
@@ -113,7 +114,7 @@ class ServerThread:
             self._server.ready.set()
 
     async def _serve(self) -> None:
-        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        serving = asyncio.create_task(self._server.serve(sockets=self._listeners))
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

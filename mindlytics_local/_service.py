@@ -54,6 +54,16 @@ class LocalService:
         return self._url
 
     @property
+    def live_url(self) -> str:
+        """The address of the WebSocket for live events, where a client looks for it by itself."""
+        return self._live_url
+
+    @property
+    def taken_port(self) -> int | None:
+        """The port on which clients look for live events, if somebody else has it; then there is only `live_url`."""
+        return self._taken_port
+
+    @property
     def db(self) -> Path:
         """The SQLite file."""
         return self._db
@@ -90,12 +100,26 @@ class LocalService:
             listener.close()
             raise
         self._url = _address(host, listener)
+        listeners = [listener, *self._listen_for_live_events(host, listener)]
+        self._live_url = _address(host, listeners[-1]).replace("http", "ws", 1)
         app = create_app(self._store, settings)
-        self._server = ServerThread(app, app.state.live, listener)
+        self._server = ServerThread(app, app.state.live, listeners)
         self._server.start()
         self._running = True
         # Only the file goes at exit, the service does not stop: a client in this process may deliver until the end.
         atexit.register(self._remove_temporary)
+
+    def _listen_for_live_events(self, host: str, listener: socket.socket) -> list[socket.socket]:
+        """Clients of a service on port 300x look for its WebSocket on 400x."""
+        port = str(listener.getsockname()[1])
+        self._taken_port = None
+        if not port.startswith("300"):
+            return []
+        try:
+            return [listen(host, int(f"4{port[1:]}"))]
+        except OSError:
+            self._taken_port = int(f"4{port[1:]}")
+            return []
 
     def _remove_temporary(self) -> None:
         if self._temporary is not None:

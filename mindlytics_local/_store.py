@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from mindlytics_local import _deliveries, _events
 from mindlytics_local._arrival import Arrival
+from mindlytics_local._derived import Outcome
 from mindlytics_local._fold import fold
 from mindlytics_local._schema import WIPE, UnusableDatabase, migrate
 from mindlytics_local._sqlite_rows import SQLiteRows
@@ -33,11 +34,11 @@ class Added:
     Attributes:
         seqs: The numbers of its events in the store.
 
-        new: Whether it was stored now; False for one that had been stored before.
+        outcomes: What each of them did; nothing for a delivery that had been stored before.
     """
 
     seqs: range
-    new: bool
+    outcomes: tuple[Outcome, ...] = ()
 
 
 class Store:
@@ -141,17 +142,18 @@ def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection],
 def _add(db: sqlite3.Connection, arrivals: Sequence[Arrival], delivery: str | None) -> Added:
     app_id, received = arrivals[0].app_id, arrivals[0].received
     if delivery is not None and (seqs := _deliveries.find(db, app_id, delivery)) is not None:
-        return Added(seqs, new=False)
+        return Added(seqs)
     rows = SQLiteRows(db)
-    first = last = 0
+    outcomes, first, last = [], 0, 0
     for arrival in arrivals:
-        session = fold(arrival, rows)
-        last = _events.insert(db, arrival, arrival.user_id or session.user_id)
+        outcome = fold(arrival, rows)
+        outcomes.append(outcome)
+        last = _events.insert(db, arrival, arrival.user_id or outcome.session.user_id)
         first = first or last
     seqs = range(first, last + 1)
     if delivery is not None:
         _deliveries.remember(db, app_id, delivery, seqs, received)
-    return Added(seqs, new=True)
+    return Added(seqs, tuple(outcomes))
 
 
 def _wipe(db: sqlite3.Connection) -> None:

@@ -14,12 +14,11 @@ from mindlytics_local import _body, _json, _keys, _parameters, _people
 from mindlytics_local._arrival import ALIAS, IDENTIFY, plain
 from mindlytics_local._collections import COLLECTIONS, Record, user
 from mindlytics_local._context import app_id, store
-from mindlytics_local._events import ORGANIZATION
 from mindlytics_local._moment import now
 from mindlytics_local._people import Sighting
 from mindlytics_local._query import Query
 from mindlytics_local._reading import in_project
-from mindlytics_local._records import User
+from mindlytics_local._records import ORGANIZATION, User
 from mindlytics_local._refusal import Refused
 from mindlytics_local._rows import Rows
 from mindlytics_local._sqlite_rows import SQLiteRows

@@ -63,6 +63,11 @@ def _announce(service: LocalService, args: argparse.Namespace) -> None:
         "Ctrl-C stops.\n"
     )
     sys.stdout.flush()
+    if service.taken_port is not None:
+        sys.stderr.write(
+            f"mindlytics local: port {service.taken_port}, where clients look for live events, is in use;"
+            f" they are at {service.live_url}, to be set as wss_endpoint\n"
+        )
     if args.open:
         webbrowser.open(service.url)
 

@@ -93,21 +93,21 @@ async def test_a_watcher_who_leaves_is_forgotten():
     live = Live()
     stream = live.stream()
     await anext(stream)
-    assert live.watchers == 1
+    assert live.pages == 1
 
     await stream.aclose()
 
-    assert live.watchers == 0
+    assert live.pages == 0
 
 
 async def test_a_slow_watcher_is_told_once_that_it_has_missed_something(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mindlytics_local._live._BEHIND_CHARS", 1000)
+    monkeypatch.setattr("mindlytics_local._watcher._BEHIND_CHARS", 1000)
     live = Live()
     stream = live.stream()
     await anext(stream)
 
     for seq in range(2000):
-        live.publish([{"seq": seq}])
+        live.show([{"seq": seq}])
     live.close()
 
     received = [message async for message in stream]
@@ -117,13 +117,13 @@ async def test_a_slow_watcher_is_told_once_that_it_has_missed_something(monkeypa
 
 
 async def test_a_watcher_who_has_caught_up_is_told_everything_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mindlytics_local._live._BEHIND_CHARS", 60)
+    monkeypatch.setattr("mindlytics_local._watcher._BEHIND_CHARS", 60)
     live = Live()
     stream = live.stream()
     await anext(stream)
 
     for seq in range(10):
-        live.publish([{"seq": seq}])
+        live.show([{"seq": seq}])
         assert f"id: {seq}" in await anext(stream)
     await stream.aclose()
 

@@ -144,7 +144,7 @@ def test_a_full_disk_is_told_so_that_the_client_tries_again(tmp_path: Path):
             assert len(project.ask("events")) == 2
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "websockets"])
 def test_what_is_not_installed_is_named_with_how_to_get_it(missing: str):
     program = f"import sys; sys.modules[{missing!r}] = None; import mindlytics_local"
 
