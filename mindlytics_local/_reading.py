@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mindlytics_local import _events, _keys, _parameters, _relations
+from mindlytics_local import _keys, _parameters, _relations
 from mindlytics_local._collections import COLLECTIONS, Collection, Record, collection_named
 from mindlytics_local._context import app_id, live, store
 from mindlytics_local._query import Query, projected
@@ -43,7 +43,7 @@ async def live_events(request: Request) -> Response:
     limit = _parameters.count(params, "limit", _LIVE_EVENTS)
     asked = in_project(request, Query(COLLECTIONS["events"], limit=limit).sorted({"timestamp": -1, "seq": -1}))
     asked = _parameters.within(asked, "timestamp", _parameters.time(params, "start"), _parameters.time(params, "end"))
-    return JSONResponse(await store(request).read(lambda db: _as_live(db, asked.find(db))))
+    return JSONResponse(await store(request).read(lambda db: _relations.as_live(db, asked.find(db))))
 
 
 def in_project(request: Request, asked: Query) -> Query:
@@ -57,10 +57,6 @@ def in_project(request: Request, asked: Query) -> Query:
     """
     project = app_id(request)
     return asked.filtered({"app_id": project}) if project else asked
-
-
-def _as_live(db: sqlite3.Connection, records: list[Record]) -> list[Record]:
-    return [_events.live(record, _relations.user_row(db, record["app_id"], record["session_id"])) for record in records]
 
 
 async def _find(request: Request, asked: Query) -> list[Record]:

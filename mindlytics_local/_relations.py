@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mindlytics_local import _events
 from mindlytics_local._collections import COLLECTIONS, Collection, Record, user
 from mindlytics_local._query import Query
 from mindlytics_local._refusal import Refused
@@ -73,6 +74,20 @@ def user_row(db: sqlite3.Connection, app_id: str, session_id: str) -> sqlite3.Ro
         (session_id, app_id),
     ).fetchone()
     return row
+
+
+def as_live(db: sqlite3.Connection, events: Sequence[Record]) -> list[Record]:
+    """
+    Events in the shape of the API document's live events.
+
+    Args:
+        db: The connection.
+
+        events: The events.
+    """
+    users = {(event["app_id"], event["session_id"]) for event in events}
+    rows = {session: user_row(db, *session) for session in users}
+    return [_events.live(event, rows[event["app_id"], event["session_id"]]) for event in events]
 
 
 def check(names: Sequence[str], collection: Collection) -> None:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from mindlytics_core import _wire
 from mindlytics_core.exceptions import InvalidArgument
-from mindlytics_local import _body, _json, _keys, _parameters, _people
+from mindlytics_local import _body, _json, _keys, _parameters, _people, _relations
 from mindlytics_local._arrival import ALIAS, IDENTIFY, plain
 from mindlytics_local._collections import COLLECTIONS, Record, user
 from mindlytics_local._context import app_id, store
@@ -60,10 +60,9 @@ async def conversation(request: Request) -> Response:
     """Give what was said in a conversation."""
     await _keys.check(request)
     params = request.query_params
-    if not params.get("conversation_id"):
-        raise Refused("conversation_id is missing")
+    wanted_id = _required(request, "conversation_id")
     limit, skip = _parameters.count(params, "limit"), _parameters.count(params, "offset")
-    wanted = {"conversation_id": params["conversation_id"], "event": _wire.CONVERSATION_TURN}
+    wanted = {"conversation_id": wanted_id, "event": _wire.CONVERSATION_TURN}
     asked = in_project(
         request, Query(COLLECTIONS["events"], limit=limit, skip=skip or 0).filtered(wanted).sorted({"timestamp": 1})
     )
@@ -71,10 +70,60 @@ async def conversation(request: Request) -> Response:
     return JSONResponse([_said(record) for record in records])
 
 
+async def details(request: Request) -> Response:
+    """Give a user with all their sessions, latest first, and the events in them."""
+    await _keys.check(request)
+    params = request.query_params
+    wanted = _required(request, "user_id")
+    limit, skip = _parameters.count(params, "limit"), _parameters.count(params, "offset")
+    who = in_project(request, Query(COLLECTIONS["users"]).filtered({"$or": [{"user_id": wanted}, {"aliases": wanted}]}))
+    found = await store(request).read(lambda db: _with_sessions(db, who.first(db), limit, skip or 0))
+    if found is None:
+        raise Refused(f"there is no user {wanted!r}", status=404)
+    return JSONResponse(found)
+
+
+async def event(request: Request) -> Response:
+    """Give one event."""
+    await _keys.check(request)
+    wanted = _required(request, "event_id")
+    asked = in_project(request, Query(COLLECTIONS["events"]).filtered({"event_id": wanted}))
+    found = await store(request).read(lambda db: _relations.as_live(db, asked.first(db)))
+    if not found:
+        raise Refused(f"there is no event {wanted!r}", status=404)
+    return JSONResponse(found[0])
+
+
 async def make_key(request: Request) -> Response:
     """Make an API key."""
     await _keys.check_admin(request)
     return JSONResponse({"organization_id": ORGANIZATION, "apikey": await _keys.make(request)})
+
+
+def _required(request: Request, name: str) -> str:
+    given = request.query_params.get(name)
+    if not given:
+        raise Refused(f"{name} is missing")
+    return given
+
+
+def _with_sessions(db: sqlite3.Connection, users: list[Record], limit: int | None, skip: int) -> Record | None:
+    if not users:
+        return None
+    found = users[0]
+    page = (found["user_id"], -1 if limit is None else limit, skip)
+    rows = db.execute(
+        "SELECT * FROM sessions WHERE user_key = ? ORDER BY started_us DESC, rowid DESC LIMIT ? OFFSET ?", page
+    ).fetchall()
+    sessions = COLLECTIONS["sessions"].records(rows)
+    for session, row in zip(sessions, rows, strict=True):
+        session["duration"] = None if row["ended_us"] is None else (row["ended_us"] - row["started_us"]) // 1000
+        session["user_id"] = session["user_id"] or found["id"]
+        session["user_traits"] = found["traits"]
+        within = {"session_id": session["session_id"], "app_id": session["app_id"]}
+        events = Query(COLLECTIONS["events"]).filtered(within).sorted({"timestamp": 1})
+        session["events"] = _relations.as_live(db, events.find(db))
+    return {**found, "sessions": sessions}
 
 
 async def _sent(request: Request, kind: str) -> Mapping[str, Any]:
@@ -123,6 +172,8 @@ def _said(record: Record) -> Record:
 
 ROUTES = [
     Route("/bc/v1/user/list", everybody, methods=["GET"]),
+    Route("/bc/v1/user/details", details, methods=["GET"]),
+    Route("/bc/v1/user/event", event, methods=["GET"]),
     Route("/bc/v1/user/conversation", conversation, methods=["GET"]),
     Route("/bc/v1/user/identify", identify, methods=["POST"]),
     Route("/bc/v1/user/alias", alias, methods=["POST"]),

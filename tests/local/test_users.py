@@ -1,6 +1,7 @@
 """Who somebody is, inside sessions and outside."""
 
-from local.builders import alias, identify, start_session, track, turn
+import httpx
+from local.builders import alias, at, end_session, identify, start_session, track, turn
 from local.conftest import Project
 
 
@@ -127,3 +128,37 @@ def test_what_was_said_in_a_conversation_can_be_listed(project: Project):
     assert said(user_id="stranger") == []
     assert said(offset="1") == [{"user": "two", "assistant": "zwei"}]
     assert project.http.get("/bc/v1/user/conversation").status_code == 400
+
+
+def test_a_user_is_given_with_all_their_sessions_latest_first(project: Project):
+    project.take(start_session(id="u1", timestamp=at(0)), turn(timestamp=at(1)), end_session(timestamp=at(2)))
+    project.take(start_session(session_id="s2", id="u1", timestamp=at(5)), identify(session_id="s2", traits={"a": 1}))
+
+    def details(user_id: str, **parameters: str) -> httpx.Response:
+        return project.http.get("/bc/v1/user/details", params={"user_id": user_id, **parameters})
+
+    found = details("u1").json()
+    assert details(found["user_id"]).json() == found
+    assert (found["id"], found["traits"]) == ("u1", {"a": 1})
+    assert [(session["session_id"], session["duration"]) for session in found["sessions"]] == [
+        ("s2", None),
+        ("s1", 120_000),
+    ]
+    assert [event["event"] for event in found["sessions"][1]["events"]] == [
+        "Session Started",
+        "Conversation Turn",
+        "Session Ended",
+    ]
+    assert len(details("u1", limit="1", offset="1").json()["sessions"]) == 1
+    assert details("stranger").status_code == 404
+    assert details("").status_code == 400
+
+
+def test_one_event_can_be_asked_for(project: Project):
+    project.take(turn("one"))
+    event_id = project.only("events")["event_id"]
+
+    found = project.http.get("/bc/v1/user/event", params={"event_id": event_id})
+
+    assert found.json()["properties"] == {"user": "one", "assistant": "Hi"}
+    assert project.http.get("/bc/v1/user/event", params={"event_id": "none"}).status_code == 404
