@@ -9,6 +9,7 @@ from mindlytics_core import _guard, _model, _stats, _wire
 from mindlytics_core._clock import IDS, Clock, iso
 from mindlytics_core._config import Config, Delivery
 from mindlytics_core._conversations import Conversations, look
+from mindlytics_core._editing import Editor
 from mindlytics_core._flush import wait_for_all
 from mindlytics_core._history import Message
 from mindlytics_core._lifecycle import Lifecycle
@@ -20,10 +21,7 @@ from mindlytics_core._receipt import NOT_TAKEN, TAKEN, Receipt
 from mindlytics_core._reports import Reports
 from mindlytics_core._scope import Ids, Scope
 from mindlytics_core._stats import FlushResult
-from mindlytics_core.exchange import Exchange
-
-BeforeSend = Callable[[_model.Event], _model.Event | None]
-
+from mindlytics_core.exchange import Exchange, note_opened
 
 class Book:
     """
@@ -36,7 +34,7 @@ class Book:
 
         reports: Told what could not be delivered.
 
-        before_send: The app's own look at each event.
+        editor: The rules about what leaves the process.
 
         idle_timeout: Seconds of silence after which a named conversation, or a session, ends.
 
@@ -49,7 +47,7 @@ class Book:
         delivery: Delivery,
         reports: Reports,
         *,
-        before_send: BeforeSend | None,
+        editor: Editor,
         idle_timeout: float,
         end_on_exit: bool,
     ) -> None:
@@ -59,7 +57,7 @@ class Book:
         self.worker = PROCESS.worker(config.destination, delivery)
         self._disabled = config.disabled
         self._reports = reports
-        self._before_send = before_send
+        self._editor = editor
         self._end_on_exit = end_on_exit
         #: Whether it takes no more events.
         self.is_closed = False
@@ -78,21 +76,22 @@ class Book:
             return NOT_TAKEN
         if self.is_closed:
             return self._drop(event, _stats.CLOSED)
-        if self._before_send is not None:
-            seen = _guard.call_guarded("before_send", self._before_send, event)
-            if seen is None:
-                # Also when it raised: what should have been taken out of it must not leave.
-                return self._drop(event, _stats.BEFORE_SEND)
-            event = seen
-        body = _guard.call_guarded("encode", _wire.encode, event)
+        edited = self._editor.edit(event)
+        if isinstance(edited, str):
+            return self._drop(event, edited)
+        body = _guard.call_guarded("encode", _wire.encode, edited)
         if body is None:
             return self._drop(event, _stats.ENCODE_ERROR)
-        taken = self.worker.queue.put(Item(event.session_id, body, self._reports))
+        taken = self.worker.queue.put(Item(edited.session_id, body, self._reports))
         return TAKEN if taken else NOT_TAKEN
 
     def refuse(self, event: _model.Event) -> Receipt:
         """Count an event that came after the end of its session."""
         return NOT_TAKEN if self._disabled else self._drop(event, _stats.CLOSED)
+
+    def leave_out(self, event: _model.Event) -> Receipt:
+        """Count an event of a session whose one conversation is not recorded."""
+        return NOT_TAKEN if self._disabled else self._drop(event, _stats.SAMPLED_OUT)
 
     def opened(self, lifecycle: Lifecycle) -> None:
         """A session began: it must be ended before the process is."""
@@ -110,14 +109,16 @@ class Book:
         """Have `task` called at a time of the monotonic clock."""
         self.worker.call_at(when, task)
 
-    def lifecycle(self, ids: Ids, *, for_conversation: bool = False, attributes: Properties | None = None) -> Lifecycle:
+    def lifecycle(
+        self, ids: Ids, *, for_conversation: str | None = None, attributes: Properties | None = None
+    ) -> Lifecycle:
         """
         The session that the ids name, or a new one.
 
         Args:
             ids: Whose it is, and what it is called.
 
-            for_conversation: Whether it is made for one conversation, which decides about its end.
+            for_conversation: The conversation that it is made for, which decides about its end.
 
             attributes: Sent with its start.
         """
@@ -133,7 +134,10 @@ class Book:
             attributes or {},
             announce=ids.session_id is None or bool(attributes),
             named=ids.session_id is not None or ids.conversation_id is not None,
-            ends_when_idle=ids.session_id is not None or not for_conversation,
+            ends_when_idle=ids.session_id is not None or for_conversation is None,
+            left_out=ids.session_id is None
+            and for_conversation is not None
+            and not self._editor.keeps(for_conversation),
         )
         self._live[session_id] = lifecycle
         return lifecycle
@@ -156,6 +160,7 @@ class Book:
         waiting = self._conversations.unanswered(ids, seen)
         if isinstance(waiting, Exchange):
             waiting.resume(messages)
+            note_opened(waiting)
             return waiting
         conversation = self._conversations.join(
             ids,
@@ -167,7 +172,11 @@ class Book:
         if scope is not None and scope.ids.conversation_id == conversation.conversation_id:
             end = functools.partial(self.end_conversation, conversation.conversation_id, ids.session_id)
             scope.on_leave((self, conversation), end)
-        return Exchange(self, conversation, ids, messages, user=user, assistant_id=assistant_id, properties=properties)
+        exchange = Exchange(
+            self, conversation, ids, messages, user=user, assistant_id=assistant_id, properties=properties
+        )
+        note_opened(exchange)
+        return exchange
 
     def closed(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange is over."""

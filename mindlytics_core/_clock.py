@@ -32,10 +32,10 @@ def iso(wall: float) -> str:
 
 def timestamp(value: datetime | str | None, wall: Callable[[], float]) -> str:
     """
-    Give the ISO 8601 text of a time that a caller named, or of now.
+    Give the ISO 8601 text of a time that a caller named, or of now; in UTC, so that texts compare as times do.
 
     Args:
-        value: A datetime (without a zone it is local time) or ISO 8601 text.
+        value: A datetime or ISO 8601 text; without a zone it is local time.
 
         wall: The clock for `None`.
 
@@ -51,7 +51,10 @@ def timestamp(value: datetime | str | None, wall: Callable[[], float]) -> str:
             raise InvalidArgument("timestamp must be a datetime or ISO 8601 text") from None
     if not isinstance(value, datetime):
         raise InvalidArgument(f"timestamp must be a datetime or ISO 8601 text, not a {type(value).__name__}")
-    return (value if value.tzinfo else value.astimezone()).isoformat()
+    try:
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    except (OverflowError, ValueError, OSError):
+        raise InvalidArgument("timestamp must be a time of the years 1 to 9999") from None
 
 
 class Ids:

@@ -21,7 +21,7 @@ class Sessions(Protocol):
 
     clock: Clock
 
-    def lifecycle(self, ids: Ids, *, for_conversation: bool) -> Lifecycle:
+    def lifecycle(self, ids: Ids, *, for_conversation: str) -> Lifecycle:
         """The session that the ids name, or a new one."""
         ...
 
@@ -213,9 +213,10 @@ class Conversations:
 
     def _begin(self, ids: Ids, at: str, continue_within: float, properties: Properties) -> Conversation:
         named_as = None if ids.conversation_id is None else (ids.session_id, ids.conversation_id)
+        conversation_id = ids.conversation_id or IDS.new()
         conversation = Conversation(
-            self._sessions.lifecycle(ids, for_conversation=True),
-            ids.conversation_id or IDS.new(),
+            self._sessions.lifecycle(ids, for_conversation=conversation_id),
+            conversation_id,
             named_as=named_as,
             own_session=ids.session_id is None,
             wait=self._idle_timeout if named_as else continue_within,
@@ -228,10 +229,12 @@ class Conversations:
 
     def _resume(self, conversation: Conversation) -> None:
         conversation.running += 1
+        conversation.lifecycle.begin_exchange(conversation.conversation_id)
         self._break_silence(conversation)
 
     def _pause(self, conversation: Conversation, silence: float) -> None:
         conversation.running -= 1
+        conversation.lifecycle.end_exchange(conversation.conversation_id)
         if conversation.running:
             return
         if not silence or not conversation.is_open:
@@ -257,7 +260,8 @@ class Conversations:
             return
         self._forget(conversation)
         self._give_up(conversation)
-        conversation.lifecycle.end_conversation(conversation.conversation_id, None, {})
+        if conversation.is_open:
+            conversation.lifecycle.end_conversation(conversation.conversation_id, None, {})
         if conversation.own_session:
             conversation.lifecycle.end(None, {})
 

@@ -2,13 +2,15 @@
 
 import threading
 from collections import OrderedDict
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS, Clock
 from mindlytics_core._model import Identity, Properties
 from mindlytics_core._receipt import NOT_TAKEN, Receipt
 
+#: Conversations that one session keeps open at once; beyond it the quietest ends.
+MOST_OPEN = 10_000
 _MOST_FINISHED = 1_000
 
 
@@ -25,6 +27,10 @@ class Recorder(Protocol):
         """Count an event that came after the end of its session."""
         ...
 
+    def leave_out(self, event: _model.Event) -> Receipt:
+        """Count an event of a session whose one conversation is not recorded."""
+        ...
+
     def opened(self, lifecycle: "Lifecycle") -> None:
         """A session began: it must be ended before the process is."""
         ...
@@ -32,6 +38,13 @@ class Recorder(Protocol):
     def ended(self, lifecycle: "Lifecycle") -> None:
         """A session is over."""
         ...
+
+
+class _Last(NamedTuple):
+    """The last event of an open conversation: its timestamp, and when it was recorded on the monotonic clock."""
+
+    at: str
+    touched: float
 
 
 class Lifecycle:
@@ -52,6 +65,8 @@ class Lifecycle:
         named: Whether the app chose an id in it, so that it may go on in another process.
 
         ends_when_idle: False when its conversation decides about its end.
+
+        left_out: Whether it belongs to a conversation that is not recorded.
     """
 
     def __init__(
@@ -64,6 +79,7 @@ class Lifecycle:
         announce: bool,
         named: bool,
         ends_when_idle: bool,
+        left_out: bool = False,
     ) -> None:
         self.session_id = session_id
         #: Whether the app chose an id in it, so that it may go on in another process.
@@ -75,16 +91,20 @@ class Lifecycle:
         self.own_conversation_id: str | None = None
         #: When it was last used, on the monotonic clock.
         self.touched = recorder.clock.monotonic()
+        #: Exchanges in progress, by conversation: neither it nor the session is idle.
+        self._running: dict[str, int] = {}
         self._recorder = recorder
+        self._record = recorder.leave_out if left_out else recorder.record
         self._attributes = attributes
         self._announce = announce
         # Re-entrant: a signal handler or finaliser may track while a call of ours is under way.
         self.lock = threading.RLock()
-        #: Open conversations, with the time of the last event in each.
-        self._open: dict[str, str] = {}
+        #: Open conversations, the quietest first.
+        self._open: dict[str, _Last] = {}
         #: What was open at a fork: the parent ends it, and the session too.
         self._parents: frozenset[str] | None = None
         self._finished: OrderedDict[str, None] = OrderedDict()
+        #: The latest timestamp; None before the first event.
         self._last_at: str | None = None
         self._ended = False
 
@@ -93,6 +113,11 @@ class Lifecycle:
         """Whether it takes no more events."""
         return self._ended
 
+    @property
+    def is_running(self) -> bool:
+        """Whether an exchange is in progress in it."""
+        return bool(self._running)
+
     def is_open(self, conversation_id: str) -> bool:
         """Whether a conversation was started here and not ended."""
         return conversation_id in self._open or conversation_id in (self._parents or ())
@@ -100,9 +125,29 @@ class Lifecycle:
     def inherit(self) -> None:
         """In a forked child: what the parent began may be added to, and is left to the parent to end."""
         self.lock = threading.RLock()
+        self._running.clear()
         if self._last_at is not None:
             self._parents = frozenset(self._open) | (self._parents or frozenset())
             self._open.clear()
+
+    def open_conversations(self) -> list[str]:
+        """The conversations that were started here and not ended, the quietest first."""
+        with self.lock:
+            return list(self._open)
+
+    def begin_exchange(self, conversation_id: str) -> None:
+        """Note that an exchange is in progress in a conversation."""
+        with self.lock:
+            self._running[conversation_id] = self._running.get(conversation_id, 0) + 1
+
+    def end_exchange(self, conversation_id: str) -> None:
+        """Note that it is over."""
+        with self.lock:
+            self.touched = self._recorder.clock.monotonic()
+            # None of it here where the exchange was begun before a fork.
+            running = self._running.pop(conversation_id, 1) - 1
+            if running:
+                self._running[conversation_id] = running
 
     def record(self, kind: type[_model.Event], at: str, **fields: Any) -> Receipt:
         """Start the session if that is still to be done, and record one event."""
@@ -117,9 +162,9 @@ class Lifecycle:
         with self.lock:
             inside = conversation_id or self._own()
             self.start_conversation(inside, at, {})
-            if inside in self._open:
-                self._open[inside] = at
-            return self._emit(kind, at, conversation_id=inside, **fields)
+            receipt = self._emit(kind, at, conversation_id=inside, **fields)
+            self._touch(inside, at)
+            return receipt
 
     def start_conversation(self, conversation_id: str | None, at: str, properties: Properties) -> Receipt:
         """Start a conversation unless it is open."""
@@ -130,10 +175,11 @@ class Lifecycle:
                 return NOT_TAKEN
             receipt = self._emit(_model.ConversationStarted, at, conversation_id=inside, properties=properties)
             if not self._ended:
-                self._open[inside] = at
+                self._open[inside] = _Last(at, self.touched)
                 self._finished.pop(inside, None)
                 # For a session of this process's own the second time; for an inherited one the first.
                 self._recorder.opened(self)
+                self._end_quietest()
             return receipt
 
     def end_conversation(self, conversation_id: str | None, at: str | None, properties: Properties) -> Receipt:
@@ -151,7 +197,8 @@ class Lifecycle:
             which = conversation_id or self.own_conversation_id
             if which is None or which in self._finished:
                 return NOT_TAKEN
-            at = at or self._open.get(which) or self._last_at
+            last = self._open.get(which)
+            at = at or (last.at if last else self._last_at)
             if at is None:
                 return NOT_TAKEN
             self._start(at)
@@ -173,19 +220,35 @@ class Lifecycle:
             attributes: Sent with the end.
         """
         with self.lock:
-            is_left_to_parent = at is None and self._parents is not None
-            at = at or self._last_at
-            if self._ended or at is None:
+            if at is None and self._parents is not None:
+                self._end_conversations()
+                self._recorder.ended(self)
                 return NOT_TAKEN
-            self._start(at)
-            for conversation_id in list(self._open):
-                self.end_conversation(conversation_id, None, {})
-            receipt = NOT_TAKEN
-            if not is_left_to_parent:
-                receipt = self._emit(_model.SessionEnded, at, attributes=attributes)
-                self._ended = True
-        self._recorder.ended(self)
+            receipt = self._emit_ends(at, attributes)
+            self._ended = self._ended or self._last_at is not None
         return receipt
+
+    def end_idle(self, idle_since: float) -> None:
+        """
+        End what has been silent for long; a session that its app goes on with begins anew under the same id.
+
+        Args:
+            idle_since: What was used since this time of the monotonic clock is not idle.
+        """
+        with self.lock:
+            if self.touched <= idle_since and not self._running and self._parents is None:
+                self._emit_ends(None, {})
+                self._last_at = None
+                return
+            for conversation_id, last in list(self._open.items()):
+                if last.touched <= idle_since and conversation_id not in self._running:
+                    self.end_conversation(conversation_id, None, {})
+
+    def idle_from(self, now: float) -> float:
+        """Since when something in it has been silent, on the monotonic clock; `now` while all of it is in use."""
+        with self.lock:
+            quiet = (last.touched for which, last in self._open.items() if which not in self._running)
+            return next(quiet, now if self._running else self.touched)
 
     def close(self) -> None:
         """End what is open, and take no more events."""
@@ -193,9 +256,24 @@ class Lifecycle:
             self.end(None, {})
             self._ended = True
 
+    def _emit_ends(self, at: str | None, attributes: Properties) -> Receipt:
+        at = at or self._last_at
+        if self._ended or at is None:
+            return NOT_TAKEN
+        self._start(at)
+        self._end_conversations()
+        receipt = self._emit(_model.SessionEnded, at, attributes=attributes)
+        self._recorder.ended(self)
+        return receipt
+
+    def _end_conversations(self) -> None:
+        for conversation_id in list(self._open):
+            self.end_conversation(conversation_id, None, {})
+
     def _start(self, at: str) -> None:
         if self._last_at is None and not self._ended:
             self._last_at = at
+            self.touched = self._recorder.clock.monotonic()
             self._recorder.opened(self)
             if self._announce:
                 self._emit(_model.SessionStarted, at, attributes=self._attributes)
@@ -204,9 +282,21 @@ class Lifecycle:
         event = kind(session_id=self.session_id, timestamp=at, identity=self.identity, **fields)
         if self._ended:
             return self._recorder.refuse(event)
-        self._last_at = at
+        self._last_at = max(self._last_at or at, at)
         self.touched = self._recorder.clock.monotonic()
-        return self._recorder.record(event)
+        return self._record(event)
+
+    def _touch(self, conversation_id: str, at: str) -> None:
+        last = self._open.pop(conversation_id, None)
+        if last is not None:
+            self._open[conversation_id] = _Last(max(last.at, at), self.touched)
+
+    def _end_quietest(self) -> None:
+        if len(self._open) > MOST_OPEN:
+            newest = next(reversed(self._open))
+            quiet = (which for which in self._open if which not in self._running and which != newest)
+            if (quietest := next(quiet, None)) is not None:
+                self.end_conversation(quietest, None, {})
 
     def _own(self) -> str:
         self.own_conversation_id = self.own_conversation_id or IDS.new()

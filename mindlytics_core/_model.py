@@ -1,6 +1,6 @@
 """The facts that cross every seam: who, what was said, what it cost. Frozen; nothing downstream edits them."""
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -13,6 +13,8 @@ Properties: TypeAlias = Mapping[str, Scalar]
 
 #: The service's limit for ids and event names, in characters (API document, `id` and `event`).
 MAX_NAME_CHARS = 100
+#: The event in place of a turn when an exchange failed.
+TURN_FAILED = "Turn Failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,7 @@ def check_text(what: str, value: object) -> str:
 
 def check_count(what: str, value: object) -> None:
     """Raise `InvalidArgument` unless `value` is a number that is finite and not negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise InvalidArgument(f"{what} must be a number of at least 0, not {_shown(value)}")
 
 
@@ -229,9 +231,14 @@ def check_properties(what: str, value: object) -> dict[str, Scalar]:
     for name, item in value.items():
         if not isinstance(name, str):
             raise InvalidArgument(f"{what}: every name must be a text, not {_shown(name)}")
-        if not isinstance(item, str | int | float) or (isinstance(item, float) and not math.isfinite(item)):
+        if not isinstance(item, str | int | float) or not _is_finite(item):
             raise InvalidArgument(f"{what}[{name!r}] must be a text, a boolean or a finite number, not {_shown(item)}")
     return dict(value)
+
+
+def _is_finite(value: Scalar) -> bool:
+    # Also a whole number that no receiver could hold as a number.
+    return isinstance(value, str) or abs(value) <= sys.float_info.max
 
 
 def _shown(value: object) -> str:
@@ -239,4 +246,6 @@ def _shown(value: object) -> str:
     if value is None or value == "":
         return repr(value)
     size = f" of {len(value)} characters" if isinstance(value, str) else ""
-    return f"a {type(value).__name__}{size}" if not isinstance(value, int | float) else repr(value)
+    # A number of thousands of digits would be refused by repr itself.
+    shown = isinstance(value, int | float) and (isinstance(value, float) or abs(value) < 2**64)
+    return repr(value) if shown else f"a {type(value).__name__}{size}"

@@ -1,10 +1,14 @@
 """The sessions that one client must end: when they have been idle for long, at close and at exit."""
 
+import heapq
 import threading
 from collections.abc import Callable
 
 from mindlytics_core._clock import Clock
 from mindlytics_core._lifecycle import Lifecycle
+
+#: Sessions kept open at once; beyond it the quietest end, a tenth of them together.
+MOST_OPEN = 10_000
 
 
 class OpenSessions:
@@ -16,7 +20,7 @@ class OpenSessions:
 
         call_at: Has something called at a time of the monotonic clock.
 
-        idle_timeout: Seconds without an event after which a session ends.
+        idle_timeout: Seconds without an event after which a session, or a conversation in it, ends.
     """
 
     def __init__(self, clock: Clock, call_at: Callable[[float, Callable[[], None]], None], idle_timeout: float) -> None:
@@ -30,6 +34,7 @@ class OpenSessions:
         self._lock = threading.RLock()
         self._open: dict[Lifecycle, None] = {}
         self._timer_is_set = False
+        self._is_crowded = False
 
     def __bool__(self) -> bool:
         return bool(self._open)
@@ -40,6 +45,10 @@ class OpenSessions:
             self._open[lifecycle] = None
             if lifecycle.ends_when_idle:
                 self._set_timer(lifecycle.touched)
+            if len(self._open) > MOST_OPEN and not self._is_crowded:
+                # Later and elsewhere: the caller holds the new session's lock, and others' locks come next.
+                self._is_crowded = True
+                self._call_at(0.0, self._end_quietest)
 
     def discard(self, lifecycle: Lifecycle) -> None:
         """The session has ended."""
@@ -48,9 +57,21 @@ class OpenSessions:
 
     def end_all(self, *, named_too: bool) -> None:
         """End what this process opened; named ones may go on in another process."""
-        for lifecycle in list(self._open):
+        for lifecycle in self._held():
             if named_too or not lifecycle.named:
                 lifecycle.end(None, {})
+
+    def _held(self) -> list[Lifecycle]:
+        with self._lock:
+            return list(self._open)
+
+    def _end_quietest(self) -> None:
+        self._is_crowded = False
+        quiet = [held for held in self._held() if held.ends_when_idle and not held.is_running]
+        # Several together, so that the search among all of them is rare.
+        surplus = len(self._open) - MOST_OPEN + MOST_OPEN // 10
+        for lifecycle in heapq.nsmallest(surplus, quiet, key=_touched):
+            lifecycle.end_idle(lifecycle.touched)
 
     def _set_timer(self, since: float) -> None:
         if not self._timer_is_set:
@@ -58,13 +79,18 @@ class OpenSessions:
             self._call_at(since + self._idle_timeout, self._sweep)
 
     def _sweep(self) -> None:
+        now = self._clock.monotonic()
+        watched = [held for held in self._held() if held.ends_when_idle]
+        for lifecycle in watched:
+            lifecycle.end_idle(now - self._idle_timeout)
+        silent_since = {held: held.idle_from(now) for held in watched}
+        # The sessions' own locks are taken before this one everywhere, so none is taken from here on.
         with self._lock:
             self._timer_is_set = False
-            idle_since = self._clock.monotonic() - self._idle_timeout
-            watched = [lifecycle for lifecycle in self._open if lifecycle.ends_when_idle]
-            for lifecycle in watched:
-                if lifecycle.touched <= idle_since:
-                    lifecycle.end(None, {})
-            busy = [lifecycle.touched for lifecycle in self._open if lifecycle.ends_when_idle]
-            if busy:
-                self._set_timer(min(busy))
+            watched = [held for held in self._open if held.ends_when_idle]
+            if watched:
+                self._set_timer(min(silent_since.get(held, held.touched) for held in watched))
+
+
+def _touched(lifecycle: Lifecycle) -> float:
+    return lifecycle.touched

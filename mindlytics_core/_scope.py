@@ -1,13 +1,21 @@
 """Which ids apply right now: a context variable, with an explicit default beneath it."""
 
 import contextlib
+import contextvars
+import functools
+import inspect
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, fields
 from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
 
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS
+from mindlytics_core.exceptions import InvalidArgument
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ NO_IDS = Ids()
 
 class Scope:
     """
-    The ids that apply inside one `with` block.
+    The ids that apply inside one block, or by default in the process.
 
     Args:
         ids: What the block sets, and what it inherits.
@@ -56,7 +64,29 @@ class Scope:
     def __init__(self, ids: Ids, properties: _model.Properties) -> None:
         self.ids = ids
         self.properties = properties
+        self._context = contextvars.Context()
         self._on_leave: dict[object, Callable[[], None]] = {}
+
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """
+        Call `function` inside this scope, from a thread that does not inherit it.
+
+        The call sees the context variables as they were when the scope was entered, not the thread's own.
+
+        Args:
+            function: What to call.
+
+            args: Handed to it.
+
+            kwargs: Handed to it.
+        """
+        return self._context.copy().run(function, *args, **kwargs)
+
+    def close(self) -> None:
+        """End the scope's conversation; a default scope applies no longer."""
+        if _default[0] is self:
+            _default[0] = None
+        self.leave()
 
     def on_leave(self, key: object, task: Callable[[], None]) -> None:
         """Have `task` called when the block ends, once for each key."""
@@ -67,21 +97,30 @@ class Scope:
         while self._on_leave:
             self._on_leave.popitem()[1]()
 
+    def enter(self) -> Token["Scope | None"]:
+        """Make it the current one in this context."""
+        token = _scope.set(self)
+        self._context = contextvars.copy_context()
+        return token
+
 
 _scope: ContextVar[Scope | None] = ContextVar("mindlytics_scope", default=None)
+#: What applies outside of every block.
+_default: list[Scope | None] = [None]
 
 
 def current_scope() -> Scope | None:
-    """The innermost block that is open in this context."""
-    return _scope.get()
+    """The innermost block that is open in this context, else the process's default scope."""
+    return _scope.get() or _default[0]
 
 
-class conversation(contextlib.ContextDecorator):  # noqa: N801  # reads as a word: `with conversation(...)`
+class conversation:  # noqa: N801  # reads as a word: `with conversation(...)`
     """
     A block whose exchanges belong to one conversation; it ends with the block.
 
-    Works as `with`, as `async with` and as a decorator. A nested block inherits what it does not set; ids
-    given with a call win over it. The block reaches `asyncio` tasks and `asyncio.to_thread`, not bare threads.
+    Works as `with`, as `async with`, and as a decorator of functions and coroutine functions. A nested block
+    inherits what it does not set; ids given with a call win over it. The block reaches `asyncio` tasks and
+    `asyncio.to_thread`, not bare threads: `Thread(target=scope.run, args=(work,))` takes it there.
 
     Args:
         user_id: The app's own id of a known user.
@@ -114,23 +153,61 @@ class conversation(contextlib.ContextDecorator):  # noqa: N801  # reads as a wor
                 _model.check_name(name, value)
         self._ids = Ids(**given)
         self._properties = _model.check_properties("properties", properties)
-        self._entered: list[tuple[Token[Scope | None], Scope]] = []
+        #: The blocks that are open; the same object may be entered again, and by several threads.
+        self._entered: dict[Scope, Token[Scope | None]] = {}
+
+    def as_default(self) -> Scope:
+        """
+        Apply outside of every block, in all of the process, until `close()` of the scope that this returns.
+
+        For notebooks, whose cells have a context each. A default that was there before is closed.
+        """
+        scope = Scope(self._ids.or_else(Ids(conversation_id=IDS.new())), self._properties)
+        contextvars.copy_context().run(scope.enter)
+        before, _default[0] = _default[0], scope
+        if before is not None:
+            before.leave()
+        return scope
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function or a coroutine function: each call is a block of its own."""
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidArgument(
+                "conversation() cannot decorate a generator: its block would reach whoever consumes it. "
+                "Use `with conversation(...)` around that loop instead."
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with self:
+                    return await function(*args, **kwargs)
+
+            return awaited  # type: ignore[return-value]  # R is the coroutine, which is what this gives
+
+        @functools.wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self:
+                return function(*args, **kwargs)
+
+        return called
 
     def __enter__(self) -> Scope:
-        outer = _scope.get()
+        outer = current_scope()
         ids = self._ids.or_else(outer.ids if outer else NO_IDS)
         scope = Scope(
             ids.or_else(Ids(conversation_id=IDS.new())),
             {**(outer.properties if outer else {}), **self._properties},
         )
-        self._entered.append((_scope.set(scope), scope))
+        self._entered[scope] = scope.enter()
         return scope
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        token, scope = self._entered.pop()
-        _scope.reset(token)
+        inner = _scope.get()
+        scope = inner if inner is not None and inner in self._entered else next(reversed(self._entered))
+        leave(self._entered.pop(scope))
         scope.leave()
 
     async def __aenter__(self) -> Scope:
@@ -144,9 +221,11 @@ class conversation(contextlib.ContextDecorator):  # noqa: N801  # reads as a wor
 
 def enter(ids: Ids) -> Token[Scope | None]:
     """Open a scope that ends nothing when it is left."""
-    return _scope.set(Scope(ids, {}))
+    return Scope(ids, {}).enter()
 
 
 def leave(token: Token[Scope | None]) -> None:
     """Close it again."""
-    _scope.reset(token)
+    # An async generator may be closed in another context than the one it was entered in: nothing to undo there.
+    with contextlib.suppress(ValueError):
+        _scope.reset(token)

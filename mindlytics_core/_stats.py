@@ -9,6 +9,7 @@ TOO_LARGE = "too_large"
 ENCODE_ERROR = "encode_error"
 CLOSED = "closed"
 BEFORE_SEND = "before_send"
+SAMPLED_OUT = "sampled_out"
 
 
 class Counter:

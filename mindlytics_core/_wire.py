@@ -149,11 +149,16 @@ def encode(event: model.Event) -> bytes:
     """Write one event as the JSON object that the service documents."""
     wire = to_wire(event)
     try:
-        body = pydantic_core.to_json(wire)
+        body = _json(wire)
     except pydantic_core.PydanticSerializationError:
-        return pydantic_core.to_json(_repaired(wire))
+        return _json(_repaired(wire))
     # A NUL is valid JSON, but stores of text (SQLite, PostgreSQL) refuse or cut it.
-    return pydantic_core.to_json(_repaired(wire)) if b"\\u0000" in body else body
+    return _json(_repaired(wire)) if b"\\u0000" in body else body
+
+
+def _json(wire: object) -> bytes:
+    # What `before_send` put in may not be finite; as a bare NaN it would spoil the whole batch.
+    return pydantic_core.to_json(wire, inf_nan_mode="strings")
 
 
 def to_wire(event: model.Event) -> WireEvent:

@@ -4,12 +4,13 @@ The errors of this package.
     MindlyticsError
     ├── ConfigurationError (ValueError)   the client cannot be built: a key, an address or an option is missing or wrong
     ├── InvalidArgument (ValueError)      one call was given something that the service cannot take
-    ├── DeliveryError                     events could not be delivered; carries the service's answer
+    ├── SessionClosed (RuntimeError)      one call came after its session's flush or `with` block
+    ├── DeliveryError                     events could not be delivered or processed; carries the service's answer
     │   ├── EventRefused                  the service refused one event for good
     │   └── DeliveryPaused                the service refuses every event for now: wrong key, project or address
     └── RequestFailed                     a call that is answered at once was refused or got no answer
 
-Only the first two and the last are ever raised. `DeliveryError` and its kinds reach the app through `on_error`.
+Only the first three and the last are ever raised. `DeliveryError` and its kinds reach the app through `on_error`.
 """
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "InvalidArgument",
     "MindlyticsError",
     "RequestFailed",
+    "SessionClosed",
 ]
 
 
@@ -35,9 +37,13 @@ class InvalidArgument(MindlyticsError, ValueError):
     """One call was given something that the service cannot take."""
 
 
+class SessionClosed(MindlyticsError, RuntimeError):
+    """One call came after its session was closed by `flush` or by the end of its `with` block."""
+
+
 class DeliveryError(MindlyticsError):
     """
-    Events could not be delivered.
+    Events could not be delivered, or the service failed to process one.
 
     Attributes:
         status: HTTP status of the service's answer; 0 when there was none.

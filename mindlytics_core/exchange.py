@@ -6,9 +6,12 @@ answer, an error or an interruption. Everything else, sessions, conversations an
 """
 
 import threading
+import weakref
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
 
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS, iso
@@ -18,9 +21,6 @@ from mindlytics_core._model import Properties, Scalar, TokenBasedCost
 from mindlytics_core._scope import Ids
 from mindlytics_core.session import Client, Session
 
-#: Longest text recorded of one side, so that a turn stays below the limit for one event whatever it holds.
-MAX_TEXT_CHARS = 30_000
-TURN_FAILED = "Turn Failed"
 _UNKNOWN_MODEL = "unknown"
 
 
@@ -67,7 +67,8 @@ class Exchange:
     """
     One turn in the making. Made by `Client.exchange`; every method may be called from any thread.
 
-    The first of `finish`, `fail` and `interrupt` closes it; whatever comes later is ignored.
+    The first of `finish`, `fail` and `interrupt` closes it; whatever comes later is ignored. As a `with` block it
+    fails with what the block raises, and with `NoAnswer` where the block ends without an answer.
 
     Args:
         book: The client.
@@ -110,6 +111,8 @@ class Exchange:
         self._last_model: str | None = None
         self._lock = threading.RLock()
         self._open = True
+        #: Whether it waits for its tools' results.
+        self._suspended = False
 
     @property
     def is_open(self) -> bool:
@@ -197,8 +200,8 @@ class Exchange:
                 self._record(
                     _model.FunctionCalled,
                     name=(name or "unknown")[: _model.MAX_NAME_CHARS],
-                    args=None if args is None else _cut(args, properties),
-                    result=None if result is None else _cut(result, properties),
+                    args=None if args is None else str(args),
+                    result=None if result is None else str(result),
                     runtime=None if runtime is None else max(round(runtime), 0),
                     properties=properties,
                 )
@@ -286,6 +289,7 @@ class Exchange:
             answer_id: What a later input may call that request by.
         """
         if self._open:
+            self._suspended = True
             self._book.suspended(self, messages, answer_id)
 
     def resume(self, messages: Sequence[Message]) -> None:
@@ -295,6 +299,7 @@ class Exchange:
         Args:
             messages: The input now.
         """
+        self._suspended = False
         self._messages = tuple(messages)
 
     def give_up(self) -> None:
@@ -302,13 +307,33 @@ class Exchange:
         if self._close(None, None):
             self._record_failure("NoAnswer")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.fail(error)
+        elif not self._suspended:
+            self.fail("NoAnswer")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
     def _close(self, user: str | None, properties: Properties | None) -> bool:
+        checked = _model.check_properties("properties", properties)
         with self._lock:
             was_open, self._open = self._open, False
         if not was_open:
             return False
         self.user = self.user if user is None else user
-        self._properties.update(properties or {})
+        self._properties.update(checked)
         return True
 
     def _record_turn(self, assistant: str, model: str | None) -> None:
@@ -324,8 +349,8 @@ class Exchange:
         self._record_other_models()
         self._record(
             _model.Turn,
-            user=_cut(self.user or "", properties),
-            assistant=_cut(assistant, properties),
+            user=str(self.user or ""),
+            assistant=str(assistant),
             assistant_id=self.assistant_id,
             usage=usage,
             properties=properties,
@@ -335,7 +360,7 @@ class Exchange:
         properties = self._turn_properties()
         properties["error"] = _class_name(error)
         if self.user is not None:
-            properties["user"] = _cut(self.user, properties)
+            properties["user"] = str(self.user)
         if self._last_model is not None:
             model = self._last_model[: _model.MAX_NAME_CHARS]
             tokens = self._tokens.pop(model, _Tokens())
@@ -344,7 +369,7 @@ class Exchange:
         self._record_other_models()
         lifecycle = self.conversation.lifecycle
         lifecycle.record_in_conversation(
-            _model.Tracked, self._now(), self.conversation_id, name=TURN_FAILED, properties=properties
+            _model.Tracked, self._now(), self.conversation_id, name=_model.TURN_FAILED, properties=properties
         )
 
     def _record_other_models(self) -> None:
@@ -365,13 +390,26 @@ class Exchange:
         return iso(self._book.clock.wall())
 
 
-def _cut(text: str, properties: dict[str, Scalar]) -> str:
-    """Give a text back as a plain one, cut to the longest that is recorded; note what is missing."""
-    if len(text) <= MAX_TEXT_CHARS:
-        return str(text)
-    missing = properties.get("truncated_chars", 0)
-    properties["truncated_chars"] = len(text) - MAX_TEXT_CHARS + (missing if isinstance(missing, int) else 0)
-    return text[:MAX_TEXT_CHARS]
+#: The exchanges that were opened in this context, the innermost first, as far as they have not been closed.
+_Opened: TypeAlias = "tuple[weakref.ref[Exchange], _Opened] | None"
+_opened: ContextVar[_Opened] = ContextVar("mindlytics_exchanges", default=None)
+
+
+def note_opened(exchange: Exchange) -> None:
+    """Make an exchange the one in progress in this context."""
+    _opened.set((weakref.ref(exchange), _still_open(_opened.get())))
+
+
+def in_progress() -> Exchange | None:
+    """The innermost exchange that was opened in this context and is still open."""
+    found = _still_open(_opened.get())
+    return found[0]() if found else None
+
+
+def _still_open(opened: _Opened) -> _Opened:
+    while opened is not None and ((exchange := opened[0]()) is None or not exchange.is_open):
+        opened = opened[1]
+    return opened
 
 
 def _class_name(error: BaseException | str) -> str:

@@ -1,0 +1,147 @@
+"""What happens to an event between its making and its writing: sampling, privacy, and the longest text."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from mindlytics_core import _guard, _model, _stats
+from mindlytics_core._model import Event, Scalar
+
+#: Longest single text that is recorded, so that an event stays below its limit whatever it holds.
+MAX_TEXT_CHARS = 30_000
+#: How far a redactor sees beyond that: what it would find across the cut must not be left there by half.
+_REDACTED_AHEAD = 500
+
+BeforeSend: TypeAlias = Callable[[Event], Event | None]
+Redactor: TypeAlias = Callable[[str], str]
+
+#: The fields that hold what people and models said.
+_TEXTS: Mapping[type[Event], tuple[str, ...]] = {
+    _model.Turn: ("user", "assistant"),
+    _model.FunctionCalled: ("args", "result"),
+}
+_SCALARS = ("properties", "attributes", "traits")
+
+
+class Editor:
+    """
+    One client's rules about what leaves the process.
+
+    Args:
+        capture_content: Whether texts are recorded; otherwise their lengths are.
+
+        redact: Applied to every text and every text property of a conversation's events, in this order.
+
+        sample_rate: The share of conversations that is recorded, from 0 to 1.
+
+        before_send: The app's own look at each event; gives the one to send, or None.
+    """
+
+    def __init__(
+        self, *, capture_content: bool, redact: Sequence[Redactor], sample_rate: float, before_send: BeforeSend | None
+    ) -> None:
+        self._capture_content = capture_content
+        self._redact = tuple(redact)
+        self._sample_rate = sample_rate
+        self._before_send = before_send
+
+    def keeps(self, conversation_id: str) -> bool:
+        """Whether a conversation is recorded: decided by its id alone, so that every process decides alike."""
+        if self._sample_rate >= 1:
+            return True
+        digest = hashlib.blake2b(conversation_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest) < self._sample_rate * 2.0**64
+
+    def edit(self, event: Event) -> Event | str:
+        """The event to send, or the reason why there is none."""
+        conversation_id: str | None = getattr(event, "conversation_id", None)
+        if conversation_id is not None and not self.keeps(conversation_id):
+            return _stats.SAMPLED_OUT
+        # A text that could not be looked at must not leave: whatever raises here gives no event.
+        edited = _guard.call_guarded("before_send", self._edited, event)
+        return _stats.BEFORE_SEND if edited is None else edited
+
+    def _edited(self, event: Event) -> Event | None:
+        if not self._capture_content:
+            event = without_content(event)
+        if self._redact:
+            event = redacted(event, self._redact)
+        event = fitted(event)
+        return event if self._before_send is None else self._before_send(event)
+
+
+def without_content(event: Event) -> Event:
+    """The event with the lengths of its texts in place of them."""
+    if isinstance(event, _model.Turn):
+        return replace(event, user="", assistant="", properties=_lengths(event))
+    if isinstance(event, _model.FunctionCalled):
+        return replace(event, args=None, result=None, properties=_lengths(event))
+    if isinstance(event, _model.Tracked) and event.name == _model.TURN_FAILED:
+        properties = dict(event.properties)
+        if isinstance(user := properties.pop("user", None), str):
+            properties["user_chars"] = len(user)
+        return replace(event, properties=properties)
+    return event
+
+
+def redacted(event: Event, redactors: Sequence[Redactor]) -> Event:
+    """The event with its texts as the redactors leave them; ids, names, attributes and traits stay."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            # Nothing beyond is recorded, and nobody waits for ten megabytes to be searched.
+            beyond, value = value[MAX_TEXT_CHARS + _REDACTED_AHEAD :], value[: MAX_TEXT_CHARS + _REDACTED_AHEAD]
+            for redactor in redactors:
+                value = redactor(value)
+            return value + beyond
+        return value
+
+    changed: dict[str, Any] = {name: clean(getattr(event, name)) for name in _TEXTS.get(type(event), ())}
+    properties: Mapping[str, Scalar] | None = getattr(event, "properties", None)
+    if properties:
+        changed["properties"] = {name: clean(value) for name, value in properties.items()}
+    return replace(event, **changed) if changed else event
+
+
+def fitted(event: Event) -> Event:
+    """
+    The event with every text cut to the longest that is recorded.
+
+    For each there is a property with its whole length (`user_chars`), and `truncated_chars` says how much is
+    missing in all.
+    """
+    names = _TEXTS.get(type(event), ())
+    groups = {group: found for group in _SCALARS if (found := getattr(event, group, None))}
+    texts = {name: text for name in names if _is_long(text := getattr(event, name))}
+    if not texts and not any(_is_long(value) for group in groups.values() for value in group.values()):
+        return event
+    changed = {group: _shortened(values) for group, values in groups.items()}
+    if texts:
+        # What is in a property's name already is somebody else's.
+        changed["properties"] = {**changed.get("properties", {}), **_notes(texts, changed.get("properties", {}))}
+    return replace(event, **changed, **{name: text[:MAX_TEXT_CHARS] for name, text in texts.items()})
+
+
+def _shortened(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    long = {name: value for name, value in values.items() if isinstance(value, str) and _is_long(value)}
+    short: dict[str, Scalar] = {**values, **{name: value[:MAX_TEXT_CHARS] for name, value in long.items()}}
+    return short | _notes(long, short)
+
+
+def _notes(long: Mapping[str, str], beside: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    if not long:
+        return {}
+    already = beside.get("truncated_chars", 0)
+    missing = sum(len(text) - MAX_TEXT_CHARS for text in long.values())
+    total = missing + (already if isinstance(already, int) else 0)
+    return {**{f"{name}_chars": len(text) for name, text in long.items()}, "truncated_chars": total}
+
+
+def _lengths(event: _model.ConversationEvent) -> dict[str, Scalar]:
+    texts = {name: getattr(event, name) for name in _TEXTS[type(event)]}
+    return {**event.properties, **{f"{name}_chars": len(text) for name, text in texts.items() if text is not None}}
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, str) and len(value) > MAX_TEXT_CHARS
