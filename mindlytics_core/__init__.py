@@ -1,5 +1,6 @@
 """Mindlytics: conversations of LLM apps, recorded without the app noticing."""
 
+from mindlytics_core._answers import APIResponse
 from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
 from mindlytics_core._decode import event_from_json
@@ -7,7 +8,8 @@ from mindlytics_core._guard import guarded
 from mindlytics_core._history import Message
 from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost
 from mindlytics_core._receipt import Receipt
-from mindlytics_core._scope import Ids, Scope, conversation
+from mindlytics_core._requests import HTTPClient
+from mindlytics_core._scope import Ids, Scope, conversation, current_scope
 from mindlytics_core._stats import FlushResult, Stats
 from mindlytics_core._version import __version__
 from mindlytics_core.client import Client, default_client, flush, flush_sync
@@ -19,9 +21,11 @@ from mindlytics_core.exceptions import (
     InvalidArgument,
     MindlyticsError,
     RequestFailed,
+    SessionClosed,
 )
 from mindlytics_core.exchange import Exchange
-from mindlytics_core.session import APIResponse, Session, add_session_finder, current_session
+from mindlytics_core.live import MLEvent
+from mindlytics_core.session import Session, add_session_finder, current_session
 
 __all__ = [
     "APIResponse",
@@ -35,21 +39,25 @@ __all__ = [
     "EventRefused",
     "Exchange",
     "FlushResult",
+    "HTTPClient",
     "Identity",
     "Ids",
     "InvalidArgument",
+    "MLEvent",
     "Message",
     "MindlyticsError",
     "Receipt",
     "RequestFailed",
     "Scope",
     "Session",
+    "SessionClosed",
     "Stats",
     "TokenBasedCost",
     "__version__",
     "add_session_finder",
     "claim_model_call",
     "conversation",
+    "current_scope",
     "current_session",
     "default_client",
     "event_from_json",

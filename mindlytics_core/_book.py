@@ -19,9 +19,12 @@ from mindlytics_core._process import PROCESS
 from mindlytics_core._queue import Item
 from mindlytics_core._receipt import NOT_TAKEN, TAKEN, Receipt
 from mindlytics_core._reports import Reports
+from mindlytics_core._requests import Requests
 from mindlytics_core._scope import Ids, Scope
 from mindlytics_core._stats import FlushResult
 from mindlytics_core.exchange import Exchange, note_opened
+from mindlytics_core.live import Listening, OnError, OnEvent
+
 
 class Book:
     """
@@ -55,7 +58,13 @@ class Book:
         #: Where it records.
         self.destination = config.destination
         self.worker = PROCESS.worker(config.destination, delivery)
-        self._disabled = config.disabled
+        self.project_id = config.destination.project_id
+        self.requests = Requests(config.destination, delivery)
+        self._config = config
+        #: Whether `MLSDK_DISABLED` switches everything off.
+        self.is_disabled = config.disabled
+        #: Connections for live events, the sessions' and the client's.
+        self._listening: weakref.WeakSet[Listening] = weakref.WeakSet()
         self._reports = reports
         self._editor = editor
         self._end_on_exit = end_on_exit
@@ -72,7 +81,7 @@ class Book:
 
     def record(self, event: _model.Event) -> Receipt:
         """Put an event into the queue; never raises."""
-        if self._disabled:
+        if self.is_disabled:
             return NOT_TAKEN
         if self.is_closed:
             return self._drop(event, _stats.CLOSED)
@@ -85,13 +94,31 @@ class Book:
         taken = self.worker.queue.put(Item(edited.session_id, body, self._reports))
         return TAKEN if taken else NOT_TAKEN
 
+    def listen(
+        self,
+        *,
+        session_id: str | None,
+        on_event: OnEvent | None,
+        on_error: OnError | None,
+        is_over: Callable[[], bool],
+    ) -> Listening | None:
+        """Begin to listen to live events; None where everything is switched off."""
+        if self.is_disabled or self.is_closed:
+            return None
+        listening = Listening(
+            self._config, self.requests, session_id=session_id, on_event=on_event, on_error=on_error, is_over=is_over
+        )
+        self._listening.add(listening)
+        listening.start()
+        return listening
+
     def refuse(self, event: _model.Event) -> Receipt:
         """Count an event that came after the end of its session."""
-        return NOT_TAKEN if self._disabled else self._drop(event, _stats.CLOSED)
+        return NOT_TAKEN if self.is_disabled else self._drop(event, _stats.CLOSED)
 
     def leave_out(self, event: _model.Event) -> Receipt:
         """Count an event of a session whose one conversation is not recorded."""
-        return NOT_TAKEN if self._disabled else self._drop(event, _stats.SAMPLED_OUT)
+        return NOT_TAKEN if self.is_disabled else self._drop(event, _stats.SAMPLED_OUT)
 
     def opened(self, lifecycle: Lifecycle) -> None:
         """A session began: it must be ended before the process is."""
@@ -216,7 +243,9 @@ class Book:
         PROCESS.keep(self, open_now=False)
 
     def release(self) -> None:
-        """Let go of the worker, unless it still has something to deliver; then the exit of the process will."""
+        """Stop listening, and let go of the worker; where it has something to deliver, the exit of the process will."""
+        for listening in list(self._listening):
+            listening.stop()
         if not self.worker.stats().pending and self._given_back.acquire(blocking=False):
             PROCESS.release(self.worker)
 

@@ -1,13 +1,59 @@
 """The app's own callbacks, on a thread of their own: one that sleeps or raises stalls no delivery."""
 
 import asyncio
+import concurrent.futures
+import functools
 import inspect
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 from mindlytics_core import _guard
+
+#: How often it is looked whether the loop of a callback's app still runs, in seconds.
+_LOOK_EVERY = 0.25
+
+#: Whether this code was called by a callback, on whatever loop: it must not wait for later callbacks.
+_inside: ContextVar[bool] = ContextVar("mindlytics_inside_callback", default=False)
+
+
+def inside_callback() -> bool:
+    """Whether the app's callback is what calls, so that waiting for another one would be for ever."""
+    return _inside.get()
+
+
+def at_home(callback: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """
+    Have a coroutine function called on the loop that runs now, where the app's own tasks and locks are.
+
+    Args:
+        callback: The app's; a plain function, or one given outside of any loop, stays as it is.
+    """
+    try:
+        home = asyncio.get_running_loop()
+    except RuntimeError:
+        return callback
+    if callback is None or not inspect.iscoroutinefunction(callback):
+        return callback
+
+    @functools.wraps(callback)
+    def called(*args: Any) -> Any:
+        # A loop that has gone runs nothing any more; then the callbacks' own loop does.
+        return _wait_for(callback(*args), home) if home.is_running() else callback(*args)
+
+    return called
+
+
+def _wait_for(work: Coroutine[Any, Any, Any], home: asyncio.AbstractEventLoop) -> None:
+    running = asyncio.run_coroutine_threadsafe(work, home)
+    while home.is_running():
+        done, _ = concurrent.futures.wait([running], _LOOK_EVERY)
+        if done:
+            running.result()
+            return
+    running.cancel()
 
 
 class Callbacks:
@@ -40,6 +86,7 @@ class Callbacks:
         done.wait(timeout)
 
     def _run(self) -> None:
+        _inside.set(True)
         loop = asyncio.SelectorEventLoop()
         while True:
             task = self._waiting.get()

@@ -116,11 +116,12 @@ def fitted(event: Event) -> Event:
     texts = {name: text for name in names if _is_long(text := getattr(event, name))}
     if not texts and not any(_is_long(value) for group in groups.values() for value in group.values()):
         return event
-    changed = {group: _shortened(values) for group, values in groups.items()}
+    changed: dict[str, Any] = {group: _shortened(values) for group, values in groups.items()}
     if texts:
         # What is in a property's name already is somebody else's.
         changed["properties"] = {**changed.get("properties", {}), **_notes(texts, changed.get("properties", {}))}
-    return replace(event, **changed, **{name: text[:MAX_TEXT_CHARS] for name, text in texts.items()})
+    changed |= {name: text[:MAX_TEXT_CHARS] for name, text in texts.items()}
+    return replace(event, **changed)
 
 
 def _shortened(values: Mapping[str, Scalar]) -> dict[str, Scalar]:

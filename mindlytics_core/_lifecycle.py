@@ -114,6 +114,11 @@ class Lifecycle:
         return self._ended
 
     @property
+    def sent_its_end(self) -> bool:
+        """Whether it had events, and takes no more of them."""
+        return self._ended and self._last_at is not None
+
+    @property
     def is_running(self) -> bool:
         """Whether an exchange is in progress in it."""
         return bool(self._running)

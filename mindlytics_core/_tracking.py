@@ -387,8 +387,8 @@ class Tracking:
         still_open = self._lifecycle.open_conversations()
         if named is None and len(still_open) > 1:
             raise InvalidArgument(
-                f"{len(still_open)} conversations are open in this session: name one, end_conversation(conversation_id=…), "
-                "or end all of them with end_session()"
+                f"{len(still_open)} conversations are open in this session: "
+                "name one, end_conversation(conversation_id=…), or end all of them with end_session()"
             )
         return named or next(iter(still_open), None)
 

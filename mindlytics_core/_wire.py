@@ -6,7 +6,7 @@ The shapes below are what `encode` writes and what a receiver checks with `parse
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
 import pydantic_core
@@ -156,6 +156,19 @@ def encode(event: model.Event) -> bytes:
     return _json(_repaired(wire)) if b"\\u0000" in body else body
 
 
+def write(data: Mapping[str, Any]) -> bytes:
+    """
+    Write any JSON object.
+
+    Raises:
+        InvalidArgument: It holds what JSON cannot.
+    """
+    try:
+        return _json(_repaired(dict(data)))
+    except pydantic_core.PydanticSerializationError:
+        raise InvalidArgument("the data cannot be written as JSON") from None
+
+
 def _json(wire: object) -> bytes:
     # What `before_send` put in may not be finite; as a bare NaN it would spoil the whole batch.
     return pydantic_core.to_json(wire, inf_nan_mode="strings")
@@ -264,4 +277,4 @@ def _repaired(value: Any) -> Any:
         return joined.replace("\0", "\ufffd")
     if isinstance(value, dict):
         return {_repaired(name): _repaired(item) for name, item in value.items()}
-    return value
+    return [_repaired(item) for item in value] if isinstance(value, list) else value

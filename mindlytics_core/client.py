@@ -6,8 +6,11 @@ from types import TracebackType
 from typing import Self
 
 from mindlytics_core import _config, _model
-from mindlytics_core._book import BeforeSend, Book
+from mindlytics_core._book import Book
+from mindlytics_core._callbacks import at_home
 from mindlytics_core._config import Delivery
+from mindlytics_core._direct import Direct
+from mindlytics_core._editing import BeforeSend, Editor, Redactor
 from mindlytics_core._flush import wait_for_all
 from mindlytics_core._history import Message, answer_named
 from mindlytics_core._model import Event, Properties
@@ -16,15 +19,17 @@ from mindlytics_core._receipt import Receipt
 from mindlytics_core._reports import OnDrop, OnError, Reports
 from mindlytics_core._scope import NO_IDS, Ids, current_scope
 from mindlytics_core._stats import FlushResult, Stats, combined
+from mindlytics_core.exceptions import ConfigurationError
 from mindlytics_core.exchange import Exchange
-from mindlytics_core.session import Session
+from mindlytics_core.live import OnEvent
+from mindlytics_core.session import LISTEN_TIMEOUT, Session
 
 FLUSH_TIMEOUT = 10.0
 IDLE_TIMEOUT = 1800.0
 DEFAULT_DELIVERY = Delivery()
 
 
-class Client:
+class Client(Direct):
     """
     One project's doorway. Nothing starts before the first event; clients of one project share one worker.
 
@@ -44,6 +49,13 @@ class Client:
         on_drop: Called with a reason and a count when events are given up, likewise.
 
         before_send: Called with each event on the thread that made it; gives the event to send, or None.
+
+        capture_content: Whether texts are recorded; otherwise only their lengths are.
+
+        redact: Functions from text to text for everything that users, models and tools said, such as those of
+            `mindlytics_core.redactors`.
+
+        sample_rate: The share of conversations that is recorded, from 0 to 1; each is whole or not there.
 
         continue_within: Seconds that an unnamed conversation waits for its next exchange; None leaves it to
             the integration: LangChain's chains end theirs at once, OpenAI's chats have 1,800 s.
@@ -69,6 +81,9 @@ class Client:
         on_error: OnError | None = None,
         on_drop: OnDrop | None = None,
         before_send: BeforeSend | None = None,
+        capture_content: bool = True,
+        redact: Sequence[Redactor] = (),
+        sample_rate: float = 1.0,
         continue_within: float | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
         end_on_exit: bool = True,
@@ -77,19 +92,45 @@ class Client:
         self.config = _config.load(api_key, project_id, server_endpoint, wss_endpoint)
         self.debug = debug
         self.continue_within = continue_within
-        self._reports = Reports(on_error, on_drop)
-        self._book = Book(
+        if not 0 <= sample_rate <= 1:
+            raise ConfigurationError(f"sample_rate must be a number from 0 to 1, not {sample_rate!r}")
+        self._reports = Reports(at_home(on_error), at_home(on_drop))
+        book = Book(
             self.config,
             delivery,
             self._reports,
-            before_send=before_send,
+            editor=Editor(
+                capture_content=capture_content, redact=redact, sample_rate=sample_rate, before_send=before_send
+            ),
             idle_timeout=idle_timeout,
             end_on_exit=end_on_exit,
         )
+        super().__init__(book)
+        self._book = book
 
     def __repr__(self) -> str:
         destination = self.config.destination
         return f"<Client of project {destination.project_id!r} at {destination.endpoint}>"
+
+    @property
+    def api_key(self) -> str:
+        """The organisation's key."""
+        return self.config.destination.api_key
+
+    @property
+    def project_id(self) -> str:
+        """The project."""
+        return self.config.destination.project_id
+
+    @property
+    def server_endpoint(self) -> str:
+        """The service's address."""
+        return self.config.destination.endpoint
+
+    @property
+    def wss_endpoint(self) -> str:
+        """The live events' address."""
+        return self.config.wss_endpoint
 
     @property
     def is_closed(self) -> bool:
@@ -104,7 +145,9 @@ class Client:
         id: str | None = None,  # noqa: A002  # the public SDK's name
         device_id: str | None = None,
         attributes: Properties | None = None,
+        on_event: OnEvent | None = None,
         on_error: OnError | None = None,
+        listen_timeout: float = LISTEN_TIMEOUT,
     ) -> Session:
         """
         Begin a session, or go on with one of that id.
@@ -120,7 +163,13 @@ class Client:
 
             attributes: Scalars to keep with the session.
 
-            on_error: Called with each event of this session that the service refused.
+            on_event: Called with each live event of this session, a function or a coroutine function. The
+                connection for it is made with the first event, or on entering the session's `with` block.
+
+            on_error: Called with each event of this session that the service refused, or failed to process.
+
+            listen_timeout: Most seconds that entering a `with` block waits for that connection, and leaving it
+                for `Session Ended`.
 
         Raises:
             InvalidArgument: An argument is of the wrong kind.
@@ -132,7 +181,14 @@ class Client:
                 _model.check_name(name, value)
         checked = _model.check_properties("attributes", attributes)
         lifecycle = self._book.lifecycle(Ids(**given), attributes=checked)
-        session = Session(self._book, lifecycle, conversation_id=conversation_id, on_error=on_error)
+        session = Session(
+            self._book,
+            lifecycle,
+            conversation_id=conversation_id,
+            on_event=on_event,
+            on_error=on_error,
+            listen_timeout=listen_timeout,
+        )
         self._reports.sessions[lifecycle.session_id] = session
         return session
 

@@ -19,7 +19,7 @@ from mindlytics_core._conversations import Conversation
 from mindlytics_core._history import ASSISTANT, Message
 from mindlytics_core._model import Properties, Scalar, TokenBasedCost
 from mindlytics_core._scope import Ids
-from mindlytics_core.session import Client, Session
+from mindlytics_core.session import Client, Session, add_session_finder
 
 _UNKNOWN_MODEL = "unknown"
 
@@ -400,10 +400,13 @@ def note_opened(exchange: Exchange) -> None:
     _opened.set((weakref.ref(exchange), _still_open(_opened.get())))
 
 
-def in_progress() -> Exchange | None:
-    """The innermost exchange that was opened in this context and is still open."""
+def _session_in_progress() -> Session | None:
     found = _still_open(_opened.get())
-    return found[0]() if found else None
+    exchange = found[0]() if found else None
+    return exchange.session if exchange else None
+
+
+add_session_finder(_session_in_progress)
 
 
 def _still_open(opened: _Opened) -> _Opened:

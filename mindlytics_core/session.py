@@ -1,48 +1,36 @@
-"""A session: one visit of one user or device, and what is tracked in it by hand."""
+"""A session: one visit of one user or device."""
 
+import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import Future
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, replace
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from mindlytics_core import _clock, _model, _scope
+from mindlytics_core import _scope
+from mindlytics_core._answers import APIResponse
+from mindlytics_core._callbacks import at_home, inside_callback
 from mindlytics_core._guard import call_guarded
 from mindlytics_core._lifecycle import Lifecycle, Recorder
-from mindlytics_core._model import Identity, Properties, Usage
-from mindlytics_core._receipt import Receipt
 from mindlytics_core._scope import Ids
 from mindlytics_core._stats import FlushResult
-from mindlytics_core.exceptions import DeliveryError, InvalidArgument
+from mindlytics_core._tracking import Tracking, When
+from mindlytics_core.exceptions import DeliveryError
+from mindlytics_core.live import Listening, OnError, OnEvent
 
 _MOST_ERRORS = 1_000
 _FLUSH_TIMEOUT = 10.0
-
-When = datetime | str | None
-
-
-@dataclass(frozen=True, slots=True)
-class APIResponse:
-    """
-    What the service answered to an event that it refused.
-
-    Attributes:
-        errored: Whether it refused; always true in a session's list of errors.
-
-        status: HTTP status.
-
-        message: What the service said.
-    """
-
-    errored: bool
-    status: int
-    message: str
+#: Most seconds to wait for the first attempt to connect, and for `Session Ended`.
+LISTEN_TIMEOUT = 10.0
 
 
 class Client(Recorder, Protocol):
     """What a session needs from the client that made it."""
+
+    project_id: str
 
     async def flush(self, timeout: float) -> FlushResult:
         """Send what is queued."""
@@ -52,8 +40,19 @@ class Client(Recorder, Protocol):
         """Send what is queued."""
         ...
 
+    def listen(
+        self,
+        *,
+        session_id: str | None,
+        on_event: OnEvent | None,
+        on_error: OnError | None,
+        is_over: Callable[[], bool],
+    ) -> Listening | None:
+        """Begin to listen to live events; None where everything is switched off."""
+        ...
 
-class Session:
+
+class Session(Tracking):
     """
     One visit. Made by `Client.create_session`.
 
@@ -68,7 +67,12 @@ class Session:
 
         conversation_id: The conversation of events that name none; without it one is made when needed.
 
-        on_error: Called with each event of this session that the service refused.
+        on_event: Called with each live event of this session; coroutine functions on the loop that runs now.
+
+        on_error: Called with each event of this session that the service refused or failed to process, likewise.
+
+        listen_timeout: Most seconds that entering waits for the connection for live events, and leaving for
+            `Session Ended`; neither waits where there are no callbacks or there is no connection.
     """
 
     def __init__(
@@ -77,42 +81,44 @@ class Session:
         lifecycle: Lifecycle,
         *,
         conversation_id: str | None = None,
-        on_error: Callable[[DeliveryError], Any] | None = None,
+        on_event: OnEvent | None = None,
+        on_error: OnError | None = None,
+        listen_timeout: float = LISTEN_TIMEOUT,
     ) -> None:
+        super().__init__(client.clock, lifecycle, conversation_id)
         self._client = client
-        self._lifecycle = lifecycle
-        self._named_conversation_id = conversation_id
-        self.on_error = on_error
+        self.on_event = at_home(on_event)
+        self.on_error = at_home(on_error)
+        self.listen_timeout = listen_timeout
+        self._listening: Listening | None = None
+        self._listening_lock = threading.Lock()
         self._errors: deque[APIResponse] = deque(maxlen=_MOST_ERRORS)
         self._entered: list[tuple[Token[_scope.Scope | None], Token[Session | None]]] = []
 
     @property
-    def session_id(self) -> str:
-        """The visit's id."""
-        return self._lifecycle.session_id
-
-    @property
-    def conversation_id(self) -> str | None:
-        """The conversation of events that name none; None before the first of them."""
-        return self._named_conversation_id or self._lifecycle.own_conversation_id
-
-    @property
-    def identity(self) -> Identity:
-        """Who later events belong to."""
-        return self._lifecycle.identity
+    def project_id(self) -> str:
+        """The project that the session belongs to."""
+        return self._client.project_id
 
     def __repr__(self) -> str:
         return f"<Session {self.session_id!r}>"
 
     async def flush(self, timeout: float = _FLUSH_TIMEOUT) -> FlushResult:
         """
-        Send what is queued and close the session: afterwards it takes no more events.
+        Send what is queued and close this object: afterwards it takes no more events.
+
+        A session whose ids were made here ends. One that the app has named does not: another `create_session`
+        with its id goes on with it, here or elsewhere, until `end_session`.
 
         Args:
             timeout: Most seconds to wait.
         """
-        self._lifecycle.close()
-        return await self._client.flush(timeout)
+        self._closed = True
+        if not self._lifecycle.named:
+            self._lifecycle.close()
+        result = await self._client.flush(timeout)
+        await self._stop_after_end(delivered=bool(result))
+        return result
 
     async def flush_and_continue(self, timeout: float = _FLUSH_TIMEOUT) -> FlushResult:
         """
@@ -132,6 +138,36 @@ class Session:
         """
         return self._client.flush_sync(timeout)
 
+    async def start_listening(
+        self,
+        *,
+        session_id: str | None = None,
+        on_event: OnEvent | None = None,
+        on_error: OnError | None = None,
+    ) -> None:
+        """
+        Listen to the session's live events from now on; returns when the connection stands or was refused.
+
+        Not needed with callbacks in `create_session`: the first event, or entering the `with` block, does it.
+
+        Args:
+            session_id: Kept for the public SDK's users; the session's own.
+
+            on_event: Called with each live event; without it the one given to `create_session`.
+
+            on_error: Called with each fault, likewise.
+        """
+        del session_id
+        self.on_event = at_home(on_event) if on_event is not None else self.on_event
+        self.on_error = at_home(on_error) if on_error is not None else self.on_error
+        self._begin_to_listen()
+        if self._listening is not None:
+            await wait_for(self._listening.tried, self.listen_timeout)
+
+    async def stop_listening(self) -> None:
+        """Stop listening; of a session that has ended, once `Session Ended` has come or `listen_timeout` is over."""
+        await self._stop_after_end(delivered=True)
+
     def has_errors(self) -> bool:
         """Whether the service refused any event of this session."""
         return bool(self._errors)
@@ -145,32 +181,85 @@ class Session:
         self._errors.append(APIResponse(errored=True, status=error.status, message=error.message))
 
     def __enter__(self) -> Self:
-        identity = self.identity
-        ids = Ids(identity.user_id, identity.device_id, self.session_id, self.conversation_id)
-        self._entered.append((_scope.enter(ids), current.set(self)))
+        self._enter()
+        if self._listening is not None and not inside_callback():
+            futures.wait([self._listening.tried], self.listen_timeout)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
-        self.flush_sync()
+        if self._leave():
+            result = self.flush_sync()
+            if (ended := self._hears_its_end(delivered=bool(result))) is not None:
+                futures.wait([ended], self.listen_timeout)
+            self._stop_listening()
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        self._enter()
+        if self._listening is not None:
+            await wait_for(self._listening.tried, self.listen_timeout)
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
-        await self._client.flush(_FLUSH_TIMEOUT)
+        if self._leave():
+            result = await self._client.flush(_FLUSH_TIMEOUT)
+            await self._stop_after_end(delivered=bool(result))
 
-    def _leave(self) -> None:
+    def _enter(self) -> None:
+        identity = self.identity
+        ids = Ids(identity.user_id, identity.device_id, self.session_id, self.conversation_id)
+        self._entered.append((_scope.enter(ids), current.set(self)))
+        self._listen_to_callbacks()
+
+    def _leave(self) -> bool:
         scope, session = self._entered.pop()
         _scope.leave(scope)
         current.reset(session)
-        if not self._entered:
-            self._lifecycle.close()
+        if self._entered:
+            return False
+        self._closed = True
+        self._lifecycle.close()
+        return True
+
+    def _at(self, timestamp: When) -> str:
+        at = super()._at(timestamp)
+        if self._listening is None:
+            self._listen_to_callbacks()
+        return at
+
+    def _listen_to_callbacks(self) -> None:
+        if self.on_event is not None or self.on_error is not None:
+            call_guarded("live.start", self._begin_to_listen)
+
+    def _begin_to_listen(self) -> None:
+        with self._listening_lock:
+            if self._listening is None:
+                lifecycle = self._lifecycle
+                self._listening = self._client.listen(
+                    session_id=self.session_id,
+                    on_event=self.on_event,
+                    on_error=self.on_error,
+                    is_over=lambda: lifecycle.has_ended,
+                )
+
+    async def _stop_after_end(self, *, delivered: bool) -> None:
+        if (ended := self._hears_its_end(delivered=delivered)) is not None:
+            await wait_for(ended, self.listen_timeout)
+        self._stop_listening()
+
+    def _hears_its_end(self, *, delivered: bool) -> Future[None] | None:
+        """What to wait for before listening stops; None where nothing will come, or we are called by what would."""
+        listening = self._listening
+        if listening is None or not delivered or not self._lifecycle.sent_its_end or inside_callback():
+            return None
+        return listening.session_ended if listening.connected else None
+
+    def _stop_listening(self) -> None:
+        if self._listening is not None:
+            self._listening.stop()
 
 
 #: The session of the `with` block or the exchange that this context is in.
@@ -196,3 +285,8 @@ def current_session() -> Session | None:
     """The session of the exchange in progress, else of the `with` block around this call, else None."""
     found = (call_guarded("current_session", find) for find in _finders)
     return next((session for session in found if session is not None), None) or current.get()
+
+
+async def wait_for(future: Future[Any], timeout: float) -> None:
+    """Wait on any running loop until a future of another thread is done, or for `timeout` seconds."""
+    await asyncio.wait([asyncio.wrap_future(future)], timeout=timeout)

@@ -11,10 +11,10 @@ CORE = ROOT / "mindlytics_core"
 #: The core's modules, lowest level first; each imports from lower levels, and from its own only what stands before it.
 LEVELS: list[list[str]] = [
     ["_version", "exceptions", "_model"],
-    ["_stats", "_clock", "_config", "_receipt", "_retry", "_wire", "_history", "_claims"],
-    ["_decode", "_guard", "_callbacks", "_flush", "_queue", "_transport", "_reports", "_scope"],
+    ["_stats", "_clock", "_config", "_receipt", "_answers", "_retry", "_wire", "_history", "_claims", "redactors"],
+    ["_decode", "_guard", "_callbacks", "_editing", "_flush", "_queue", "_transport", "_requests", "_reports", "_scope", "live"],
     ["_lanes", "_worker", "_process"],
-    ["_lifecycle", "_open_sessions", "_conversations", "exchange", "session", "_book"],
+    ["_lifecycle", "_open_sessions", "_conversations", "_tracking", "session", "exchange", "_book", "_direct"],
     ["client", "testing", "cli", "__main__", "__init__"],
 ]
 PLACE = {name: (level, at) for level, names in enumerate(LEVELS) for at, name in enumerate(names)}

@@ -1,0 +1,21 @@
+"""What the service answered, as the public SDK's users know it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class APIResponse:
+    """
+    What the service answered to an event that it refused.
+
+    Attributes:
+        errored: Whether it refused; always true in a session's list of errors.
+
+        status: HTTP status.
+
+        message: What the service said.
+    """
+
+    errored: bool
+    status: int
+    message: str
