@@ -124,8 +124,13 @@ class Listening:
         self.tried: Future[RequestFailed | None] = Future()
         #: Done when `Session Ended` has come and the app's callback has seen it, or when it cannot come any more.
         self.session_ended: Future[None] = Future()
-        #: Whether the connection stands.
-        self.connected = False
+        #: The process whose connection stands; in one that was forked off it is nobody's.
+        self._connected_in: int | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands."""
+        return self._connected_in == os.getpid()
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -148,7 +153,7 @@ class Listening:
             except RequestFailed as failed:
                 error = failed
             failures = 1 if self.connected else failures + 1
-            self.connected = False
+            self._connected_in = None
             self._note_failure(error)
             await asyncio.sleep(_retry.backoff(failures, _RETRY_BASE, _RETRY_CAP, random.random))
 
@@ -186,7 +191,7 @@ class Listening:
         return False
 
     def _note_connected(self) -> None:
-        self.connected = True
+        self._connected_in = os.getpid()
         self._told = False
         if not self.tried.done():
             self.tried.set_result(None)
@@ -216,7 +221,7 @@ class Listening:
             CALLBACKS.submit(functools.partial(callback, fact))
 
     def _over(self) -> None:
-        self.connected = False
+        self._connected_in = None
         if not self.tried.done():
             self.tried.set_result(RequestFailed("listening was stopped"))
         if not self.session_ended.done():

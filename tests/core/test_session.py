@@ -381,10 +381,13 @@ def test_a_with_block_ends_and_delivers(client: Client, service: Service):
 
 
 async def test_an_async_with_block_ends_and_delivers_whatever_is_raised_in_it(client: Client, service: Service):
-    with pytest.raises(ZeroDivisionError):
+    async def visit() -> None:
         async with client.create_session(id="jjacob") as session:
             session.track_conversation_turn(**ASKED)
-            _ = 1 / 0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await visit()
 
     assert shape(events(service))[-1] == "end_session"
 
