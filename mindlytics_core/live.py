@@ -5,7 +5,7 @@ import functools
 import os
 import random
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeAlias
 
@@ -179,15 +179,24 @@ class Listening:
                 max_size=_MAX_MESSAGE_BYTES,
             ) as connection:
                 self._note_connected()
-                async for message in connection:
-                    await waiting.acquire()
-                    is_last = self._take(message)
-                    CALLBACKS.submit(functools.partial(_release, asyncio.get_running_loop(), waiting))
-                    if is_last:
-                        CALLBACKS.submit(self._over)
-                        return True
+                try:
+                    return await self._read(connection, waiting)
+                except asyncio.CancelledError:
+                    # Otherwise it would be closed as after an internal error.
+                    await connection.close()
+                    raise
         except (WebSocketException, OSError, TimeoutError, ValueError) as error:
             raise RequestFailed(f"no connection for live events: {type(error).__name__}") from error
+
+    async def _read(self, messages: AsyncIterable[str | bytes], waiting: asyncio.Semaphore) -> bool:
+        loop = asyncio.get_running_loop()
+        async for message in messages:
+            await waiting.acquire()
+            is_last = self._take(message)
+            CALLBACKS.submit(functools.partial(_release, loop, waiting))
+            if is_last:
+                CALLBACKS.submit(self._over)
+                return True
         return False
 
     def _note_connected(self) -> None:
