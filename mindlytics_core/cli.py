@@ -6,6 +6,7 @@ that a package on top of the core can bring one without the core importing it.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -14,6 +15,9 @@ from typing import Protocol
 from mindlytics_core._version import __version__
 
 GROUP = "mindlytics.commands"
+
+#: What a shell calls the end by SIGINT and by SIGPIPE.
+_INTERRUPTED, _NO_READER = 130, 141
 
 
 class Command(Protocol):
@@ -49,8 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         code: int = args.run(args)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `| head` does. Nothing is left to say, also not at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NO_READER
     return code
 
 

@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
             if interrupted():
                 return _INTERRUPTED
             return 1 if stopped or importer.counts.faulty else 0
+    except BrokenPipeError:
+        raise
     except (OSError, ConfigurationError) as error:
         return _failed(error)
 

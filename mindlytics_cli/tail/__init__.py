@@ -1,0 +1,1 @@
+"""The command `mindlytics tail`: what the service hears, as it hears it."""
