@@ -26,6 +26,9 @@ test: $(READY) ## run the tests
 test-oldest: $(OLDEST)/.ready ## run the integrations' tests with the oldest frameworks that they promise to work with
 	@$(OLDEST)/bin/python -m pytest $(TESTS_WITH_OLDEST)
 
+soak: $(READY) ## run the tests that take minutes
+	@$(BIN)/python -m pytest -m soak
+
 check: $(READY) ## lint, format and strict types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
