@@ -1,5 +1,6 @@
 """The doctor's instruments: they ask the network, and judge nothing."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
@@ -102,11 +103,18 @@ def asked(client: Client, path: str, query: Mapping[str, str], timeout: float) -
 
         timeout: Most seconds to wait.
     """
+    return asyncio.run(_asked(client, path, query, timeout))
+
+
+async def _asked(client: Client, path: str, query: Mapping[str, str], timeout: float) -> Answer:
     http: Any = http_library()
     destination = client.config.destination
-    url = f"{destination.endpoint}{path}"
     try:
-        answer = http.get(url, params=dict(query), headers=headers(destination), timeout=timeout)
+        # The library's own limit counts silence only: a server that drips would hold on for ever.
+        async with asyncio.timeout(timeout), http.AsyncClient(headers=headers(destination), timeout=timeout) as asking:
+            answer = await asking.get(f"{destination.endpoint}{path}", params=dict(query))
+    except TimeoutError:
+        return Answer(0, f"Timeout after {timeout:g} s")
     except (http.HTTPError, http.InvalidURL, OSError) as error:
         return Answer(0, f"{type(error).__name__} {error}".strip()[:_SHOWN_CHARS])
     return Answer(answer.status_code, answer.text, {name.lower(): value for name, value in answer.headers.items()})

@@ -78,6 +78,9 @@ class Importer:
     counts: Counts = field(default_factory=Counts)
     #: The lines of the sessions on their way.
     _lines: dict[str, int] = field(default_factory=dict)
+    #: Events on their way that the queue did not take, and given up ones that were told of.
+    _not_taken: int = 0
+    _explained: int = 0
 
     def check(self, source: Source, framing: str) -> None:
         """
@@ -110,7 +113,9 @@ class Importer:
         for piece, events in self._readable(source, framing):
             for event in events:
                 self._lines[event.session_id] = piece.line
-                sender.put(event, len(piece.text or b"") // len(events))
+                if not sender.put(event, len(piece.text or b"") // len(events)):
+                    self._not_taken += 1
+                    self._fault(piece.line, "an event of it is too large")
             # Only between two records: the mark must not stand inside of one.
             if sender.is_full:
                 self._settle(source, sender, save)
@@ -118,25 +123,35 @@ class Importer:
 
     def _readable(self, source: Source, framing: str) -> Iterator[tuple[Piece, list[Event]]]:
         for piece in pieces(source, framing):
-            self.counts.records += 1
-            try:
-                events = self.reading.events(piece)
-            except Unreadable as error:
-                self._fault(piece.line, str(error))
-                continue
-            finally:
-                self.watcher.reached(source, self.counts)
-            self.counts.events += len(events)
-            yield piece, events
+            events = self._read(piece)
+            self.watcher.reached(source, self.counts)
+            if events:
+                yield piece, events
+            # Only here: what was taken from the source has also been handed on.
             if self.interrupted():
                 return
 
+    def _read(self, piece: Piece) -> list[Event]:
+        """The events of a record; none if there is a fault in it."""
+        self.counts.records += 1
+        try:
+            events = self.reading.events(piece)
+        except Unreadable as error:
+            self._fault(piece.line, str(error))
+            return []
+        self.counts.events += len(events)
+        return events
+
     def _settle(self, source: Source, sender: Sender, save: Callable[[Mark], None]) -> None:
         sender.settle()
-        # One line for each record, however many of its events were refused.
-        refused = {self._lines.get(error.session_id or "", 0): error for error in sender.take_refused()}
-        for line, error in refused.items():
-            self._fault(line, f"the service refused an event of it: {error}")
+        refused = sender.take_refused()
+        # One line for each session, however many of its events were refused.
+        for session_id, error in {error.session_id or "": error for error in refused}.items():
+            line = self._lines.get(session_id, 0)
+            self._fault(line, f"the service refused an event of session {session_id}: {error}")
+        if unexplained := sender.dropped - self._explained - len(refused) - self._not_taken:
+            self._fault(source.line, f"{unexplained} events before it were given up: {sender.reasons}")
+        self._explained, self._not_taken = sender.dropped, 0
         self._lines.clear()
         save(source.mark())
 

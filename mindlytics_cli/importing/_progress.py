@@ -49,7 +49,8 @@ class Progress:
         """Where the last run came to; None if there was none, or its file cannot be understood."""
         try:
             kept = json.loads(self.path.read_text(encoding="utf-8"))
-            return Mark(**kept["mark"])
+            mark = kept["mark"]
+            return Mark(int(mark["offset"]), int(mark["line"]), int(mark["number"]), str(mark["digest"]))
         except (OSError, ValueError, TypeError, KeyError):
             return None
 

@@ -7,16 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-import pydantic_core
-
 from mindlytics_cli.importing import _chatgpt, _openai, _own, _past
 from mindlytics_cli.importing._framing import MAX_RECORD_BYTES, Piece
 from mindlytics_cli.importing._past import Conversation, Unreadable
-from mindlytics_core import Delivery, Event, InvalidArgument, event_from_json
+from mindlytics_core import Event, InvalidArgument, event_from_json
 
 AUTO, EVENTS = "auto", "events"
-
-_MAX_EVENT_BYTES = Delivery().max_event_bytes
 
 
 class Format(Protocol):
@@ -96,17 +92,9 @@ def _form_of(record: dict[str, Any]) -> str:
 
 def _checked(data: dict[str, Any]) -> Event:
     try:
-        event = event_from_json(data)
+        return event_from_json(data)
     except InvalidArgument as error:
         raise Unreadable(str(error).replace("Value error, ", "")) from None
-    try:
-        size = len(pydantic_core.to_json(data))
-    except pydantic_core.PydanticSerializationError:
-        # Half a character pair; the core repairs it, in about as many bytes.
-        size = len(json.dumps(data))
-    if size > _MAX_EVENT_BYTES:
-        raise Unreadable(f"holds an event of {size:,} bytes; the most is {_MAX_EVENT_BYTES:,}")
-    return event
 
 
 def _name(piece: Piece) -> str:

@@ -11,6 +11,8 @@ MOST_EVENTS = 500
 _MOST_BYTES = 8 * 1024 * 1024
 #: How long one look at the queue takes, in seconds; between two, an interruption is noticed.
 _LOOK = 0.5
+#: How long, after an interruption, a service that is answering may go on, in seconds; each answer begins it anew.
+_GRACE = 2.0
 #: How long the reasons of refused events may take to arrive after the refusals themselves, in seconds.
 _REASONS_WITHIN = 2.0
 
@@ -46,8 +48,9 @@ class Sender:
         #: Events on their way.
         self.waiting = 0
         self._bytes = 0
-        #: Events that were given up.
+        #: Events that were given up, and all reasons for it.
         self.dropped = 0
+        self.reasons = ""
         #: How many of them `take_refused` has told of.
         self._told = 0
         #: Events that the service took.
@@ -64,9 +67,9 @@ class Sender:
         """Whether the environment switches all sending off."""
         return self._client.config.disabled
 
-    def put(self, event: Event, size: int) -> None:
+    def put(self, event: Event, size: int) -> bool:
         """
-        Send one event, after waiting for room if there is none.
+        Send one event, after waiting for room if there is none; False when the queue will never take it.
 
         Args:
             event: The event.
@@ -80,7 +83,7 @@ class Sender:
             self.settle()
         self.waiting += 1
         self._bytes += size
-        self._client.record(event)
+        return bool(self._client.record(event))
 
     @property
     def is_full(self) -> bool:
@@ -102,6 +105,7 @@ class Sender:
         stats = self._client.stats()
         self.delivered = stats.delivered
         self.dropped = sum(stats.dropped.values())
+        self.reasons = ", ".join(stats.dropped)
         self.waiting = self._bytes = 0
 
     def take_refused(self) -> list[DeliveryError]:
@@ -120,7 +124,7 @@ class Sender:
     def _check(self, silent: float) -> None:
         if self._paused is not None:
             raise Stopped(f"the service refuses everything ({self._paused}); `mindlytics doctor` says what to do")
-        if self._interrupted():
+        if self._interrupted() and silent > _GRACE:
             raise Stopped("interrupted")
         if silent > self._patience:
             raise Stopped(f"the service took nothing for {silent:.0f} s; `mindlytics doctor` says what is wrong")

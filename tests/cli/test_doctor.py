@@ -99,13 +99,14 @@ def test_a_service_that_refuses_is_explained(chaos: Chaos, diagnose: Callable[..
     assert f"HTTP {status}" in found["key and project"]["text"]
 
 
-def test_a_service_that_never_answers_is_given_up_on(chaos: Chaos, diagnose: Callable[..., Diagnosis]):
-    chaos.decide = lambda _: Reply(then="hang")
+@pytest.mark.parametrize("then", ["hang", "drip", "reset"])
+def test_a_service_that_never_answers_whole_is_given_up_on(chaos: Chaos, diagnose: Callable[..., Diagnosis], then: str):
+    chaos.decide = lambda _: Reply(then=then)
 
     code, found = diagnose(chaos.url, "--timeout", "0.3")
 
     assert (code, found["key and project"]["level"]) == (1, "fault")
-    assert "Timeout" in found["key and project"]["text"]
+    assert ("Timeout" in found["key and project"]["text"]) == (then != "reset")
 
 
 def test_a_service_that_takes_no_events_is_found_by_sending(chaos: Chaos, tmp_path: Path):

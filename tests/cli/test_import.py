@@ -145,7 +145,7 @@ def test_what_the_service_refuses_is_said_with_its_line_and_costs_no_neighbour(c
     done = run("import", past, environment=variables(chaos.url, tmp_path))
 
     assert done.returncode == 1
-    assert f"{past}:2: the service refused an event of it: HTTP 400: no" in done.stderr
+    assert f"{past}:2: the service refused an event of session c-2: HTTP 400: no" in done.stderr
     assert "2 of 3 records" in done.stdout
     taken = [each["properties"]["user"] for each in chaos.events() if each.get("event") == "Conversation Turn"]
     assert {"question 1", "question 3"} <= set(taken)
@@ -189,6 +189,27 @@ def test_what_was_interrupted_goes_on_where_the_service_was_sure(chaos: Chaos, t
     assert f"{window} records were imported before" in done.stdout
     resent = [event for request in chaos.requests[before:] for event in request.json]
     assert {event["session_id"] for event in resent} == {f"c-{i}" for i in range(window, 2 * window + 5)}
+
+
+def test_a_text_that_is_too_long_is_cut_and_counted_as_everywhere(service: Service, tmp_path: Path):
+    past = file_of(tmp_path, json.dumps({"turns": [{"user": "x" * 300_000, "assistant": ""}]}))
+
+    done = run("import", past, environment=variables(service, tmp_path))
+
+    turn = events(service)[2]["properties"]
+    assert done.returncode == 0
+    assert len(turn["user"]) + turn["truncated_chars"] >= 300_000
+
+
+def test_an_event_that_no_queue_takes_is_named_with_its_line(service: Service, tmp_path: Path):
+    many = {f"p{number}": "x" * 1_000 for number in range(300)}
+    past = file_of(tmp_path, line(1), json.dumps({"turns": [{"user": "a", "assistant": "b", "properties": many}]}))
+
+    done = run("import", past, environment=variables(service, tmp_path))
+
+    assert done.returncode == 1
+    assert done.stderr == f"{past}:2: an event of it is too large\n"
+    assert questions(events(service)) == ["question 1"]
 
 
 def test_more_than_the_queue_holds_is_imported_without_a_loss(service: Service, tmp_path: Path):
