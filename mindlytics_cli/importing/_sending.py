@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mindlytics_core import Client, Delivery, DeliveryError, DeliveryPaused, Event
 
-#: Most events and bytes on their way at once: also what a killed import may send twice.
+#: Events and bytes after which a record is the last until all have arrived: also what a killed import may send twice.
 MOST_EVENTS = 500
 _MOST_BYTES = 8 * 1024 * 1024
 #: How long one look at the queue takes, in seconds; between two, an interruption is noticed.
@@ -79,7 +79,8 @@ class Sender:
         Raises:
             Stopped: The service does not take any.
         """
-        if self.is_full:
+        # Twice what is enough: where a record ends, the importer settles by itself and notes down how far it came.
+        if self.waiting >= 2 * MOST_EVENTS or self._bytes >= 2 * _MOST_BYTES:
             self.settle()
         self.waiting += 1
         self._bytes += size
@@ -87,7 +88,7 @@ class Sender:
 
     @property
     def is_full(self) -> bool:
-        """Whether as much is on its way as may be."""
+        """Whether enough is on its way to wait for it."""
         return self.waiting >= MOST_EVENTS or self._bytes >= _MOST_BYTES
 
     def settle(self) -> None:
