@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from chaos import Chaos
 from helpers import Service
+from provider import Provider
 from recorded import PLAYED, VCR_CONFIG
 
 from mindlytics_core import Client, Delivery
@@ -104,3 +105,10 @@ def live_model() -> Iterator[Model]:
 def model(request: pytest.FixtureRequest, record_mode: str) -> Model:
     """The small real model: as it was recorded, or itself while it is being recorded."""
     return PLAYED if record_mode == "none" else request.getfixturevalue("live_model")
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[Provider]:
+    """A loopback server that speaks as OpenAI does, for programs of their own."""
+    with Provider() as running:
+        yield running
