@@ -22,6 +22,7 @@ from mindlytics_core.exceptions import (
     MindlyticsError,
     RequestFailed,
     SessionClosed,
+    SpoolFailed,
 )
 from mindlytics_core.exchange import Exchange
 from mindlytics_core.live import MLEvent
@@ -51,6 +52,7 @@ __all__ = [
     "Scope",
     "Session",
     "SessionClosed",
+    "SpoolFailed",
     "Stats",
     "TokenBasedCost",
     "__version__",

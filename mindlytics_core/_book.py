@@ -57,7 +57,7 @@ class Book:
         self.clock = Clock()
         #: Where it records.
         self.destination = config.destination
-        self.worker = PROCESS.worker(config.destination, delivery)
+        self.worker = PROCESS.worker(config.destination, delivery, config.spool_dir)
         self.project_id = config.destination.project_id
         self.requests = Requests(config.destination, delivery)
         self._config = config

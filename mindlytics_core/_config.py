@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from mindlytics_core.exceptions import ConfigurationError
@@ -14,6 +16,9 @@ _TRY_LOCALLY = (
     "To try it without an account, run `mindlytics local` and set MLSDK_SERVER_BASE=http://127.0.0.1:3000 "
     "with any key and project id."
 )
+
+
+Durability = Literal["linger", "call", "power"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,14 @@ class Delivery:
 
         pause_interval: How often a paused queue (401, 403, 404) is tried again.
 
-        exit_timeout: How long the exit of the interpreter waits for events that are not yet delivered.
+        exit_timeout: How long the exit of the interpreter waits for events that are not yet delivered; with a
+            spool at most 2 s, because what is left is on disk.
+
+        spool_max_bytes: Largest file of the spool; each process has its own.
+
+        durability: What a process that is killed loses of a spool: `linger`, at most what came within the last
+            `linger`; `call`, nothing, because a call returns when its event is on disk; `power`, like
+            `linger`, also when the whole machine loses power.
     """
 
     max_events: int = 10_000
@@ -65,9 +77,13 @@ class Delivery:
     retry_after_cap: float = 300.0
     pause_interval: float = 60.0
     exit_timeout: float = 5.0
+    spool_max_bytes: int = 256 * 1024 * 1024
+    durability: Durability = "linger"
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
+        if self.durability not in get_args(Durability):
+            raise ConfigurationError(f"Delivery.durability is 'linger', 'call' or 'power', not {self.durability!r}")
+        for name in set(self.__slots__) - {"durability"}:
             least = 0 if name in {"linger", "exit_timeout"} else 1e-3
             if not getattr(self, name) >= least:
                 raise ConfigurationError(f"Delivery.{name} must be a number above 0, not {getattr(self, name)!r}")
@@ -102,11 +118,14 @@ class Config:
         wss_endpoint: Address of the live events' WebSocket.
 
         disabled: Whether `MLSDK_DISABLED` switches everything off.
+
+        spool_dir: Where events wait on disk; None for memory alone.
     """
 
     destination: Destination
     wss_endpoint: str
     disabled: bool
+    spool_dir: Path | None = None
 
 
 def load(
@@ -114,6 +133,8 @@ def load(
     project_id: str | None,
     server_endpoint: str | None,
     wss_endpoint: str | None,
+    spool_dir: str | os.PathLike[str] | None = None,
+    *,
     environment: Mapping[str, str] = os.environ,
 ) -> Config:
     """
@@ -129,7 +150,10 @@ def load(
         api_key=_required("api_key", "MLSDK_API_KEY", api_key, environment, optional=disabled),
         project_id=_required("project_id", "MLSDK_PROJECT_ID", project_id, environment, optional=disabled),
     )
-    return Config(destination, wss_endpoint or _websocket_address(endpoint), disabled)
+    spool = spool_dir or environment.get("MLSDK_SPOOL_DIR") or None
+    # Absolute: the app may change its working directory before the first event.
+    directory = None if spool is None else Path(spool).expanduser().absolute()
+    return Config(destination, wss_endpoint or _websocket_address(endpoint), disabled, directory)
 
 
 def _required(

@@ -33,7 +33,8 @@ class Ticket:
 
     def settle(self, number: int, dropped_as: str | None) -> None:
         """Note that one event was delivered, or dropped for a reason."""
-        if number > self._upto or not self._pending:
+        # Below 0: a dead process's event, which no flush of this one has accepted.
+        if not 0 < number <= self._upto or not self._pending:
             return
         if dropped_as is None:
             self._delivered += 1

@@ -145,11 +145,16 @@ class Lanes:
         self.events = 0
         self.bytes = 0
 
-    def add(self, item: Item, now: float) -> None:
-        """Take one event in."""
+    def skip(self) -> int:
+        """Give the next number away, for an event that is lost before it comes here."""
         self.last_number = next(self._numbers)
+        return self.last_number
+
+    def add(self, item: Item, now: float, *, number: int | None = None) -> None:
+        """Take one event in; one that this process did not make has a number of its own, below 0."""
+        number = self.skip() if number is None else number
         lane = self._lanes.setdefault(item.session_id, deque())
-        lane.append(Entry(self.last_number, now, item))
+        lane.append(Entry(number, now, item))
         self._lane_events += 1
         self._lane_bytes += len(item.body)
         self.events += 1

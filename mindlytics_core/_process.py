@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 from typing import Any, Protocol
 
 from mindlytics_core import _guard
@@ -13,7 +14,7 @@ from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._clock import IDS
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket, wait_for_all
-from mindlytics_core._transport import IMPORTS
+from mindlytics_core._fork import FORKS
 from mindlytics_core._worker import Worker
 
 _SAID_AFTER = 1.0
@@ -42,7 +43,7 @@ class Process:
     def __init__(self) -> None:
         #: Re-entrant: a signal handler or finaliser may need it while a call of ours holds it.
         self.lock = threading.RLock()
-        self._workers: dict[tuple[Destination, Delivery], Worker] = {}
+        self._workers: dict[tuple[Destination, Delivery, Path | None], Worker] = {}
         self._users: dict[Worker, int] = {}
         self._enders: weakref.WeakSet[Ender] = weakref.WeakSet()
         #: What is open keeps its owner alive, also when the app has let go of it.
@@ -51,10 +52,12 @@ class Process:
         #: Parents' workers, loops and connections, which a child must neither use nor close.
         self._parked: list[object] = []
 
-    def worker(self, destination: Destination, options: Delivery) -> Worker:
+    def worker(self, destination: Destination, options: Delivery, spool_dir: Path | None = None) -> Worker:
         """The worker for a destination, shared by all who ask for the same; give it back with `release`."""
         with self.lock:
-            worker = self._workers.setdefault((destination, options), Worker(destination, options))
+            worker = self._workers.setdefault(
+                (destination, options, spool_dir), Worker(destination, options, spool_dir=spool_dir)
+            )
             self._users[worker] = self._users.get(worker, 0) + 1
             return worker
 
@@ -89,7 +92,7 @@ class Process:
         """Have exits and forks of the interpreter told to the registry; nothing else starts."""
         atexit.register(self._at_exit)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=IMPORTS.hold, after_in_parent=IMPORTS.let_go, after_in_child=self._after_fork)
+            os.register_at_fork(before=FORKS.hold, after_in_parent=FORKS.let_go, after_in_child=self._after_fork)
         self._hook_children()
 
     def _hook_children(self) -> None:
@@ -116,7 +119,7 @@ class Process:
 
     def _after_fork(self) -> None:
         self.lock = threading.RLock()
-        IMPORTS.renew()
+        FORKS.renew()
         IDS.renew()
         CALLBACKS.renew()
         for worker in self._users:
@@ -137,7 +140,7 @@ def _drain(workers: list[Worker]) -> None:
     """Deliver what is left, within the longest exit timeout, and say what could not be."""
     pending = [worker for worker in workers if worker.stats().pending]
     started = time.monotonic()
-    deadline = started + max((worker.options.exit_timeout for worker in pending), default=0.0)
+    deadline = started + max((worker.exit_timeout for worker in pending), default=0.0)
     flushes = [(worker, worker.flush(last_chance=True)) for worker in pending]
     try:
         _await(flushes, started, deadline)
@@ -147,9 +150,10 @@ def _drain(workers: list[Worker]) -> None:
             worker.stop(wait=True)
     except KeyboardInterrupt:
         _say("interrupted")
-    left = sum(worker.result(ticket).pending for worker, ticket in flushes)
-    if left:
-        _say(f"{left} events could not be delivered before the exit")
+    for kept, what in ((False, "could not be delivered before the exit"), (True, "wait in the spool")):
+        left = sum(worker.result(ticket).pending for worker, ticket in flushes if worker.is_spooling is kept)
+        if left:
+            _say(f"{left} events {what}")
 
 
 def _await(flushes: list[tuple[Worker, Ticket]], started: float, deadline: float) -> None:

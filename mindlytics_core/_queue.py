@@ -2,6 +2,8 @@
 
 import math
 import queue
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -9,6 +11,11 @@ from mindlytics_core import _stats
 from mindlytics_core._config import Delivery
 from mindlytics_core._stats import Counter, Tally
 from mindlytics_core.exceptions import DeliveryError
+
+WORKER_NAME = "mindlytics-worker"
+#: How long a call waits at most for the disk, when the queue in memory is full; a stall, not a wait for the network.
+_WAIT = 0.001
+_WAITS = 250
 
 
 class Owner(Protocol):
@@ -27,6 +34,8 @@ class Item(NamedTuple):
     session_id: str
     body: bytes
     owner: Owner
+    #: Where the spool has it, if there is one.
+    row: object = None
 
 
 class Queue:
@@ -37,9 +46,22 @@ class Queue:
         options: The bounds.
 
         wake: Wakes the worker; called at most once between two calls of `before_sleep`.
+
+        log: Writes an event down before the call returns.
+
+        may_wait: Whether a call may wait a moment for the worker to make room, because it can: on disk.
     """
 
-    def __init__(self, options: Delivery, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        options: Delivery,
+        wake: Callable[[], None],
+        *,
+        log: Callable[[Item], Item] | None = None,
+        may_wait: bool = False,
+    ) -> None:
+        self._log = log
+        self._may_wait = may_wait
         self._options = options
         self._wake = wake
         # SimpleQueue is re-entrant: a finaliser that runs inside put() may put again.
@@ -57,8 +79,10 @@ class Queue:
         self.accepted.raise_by_one()
         if len(item.body) > self._options.max_event_bytes:
             return self.drop(item.owner, item.session_id, _stats.TOO_LARGE)
-        if self._full():
+        if self._full() and not self._has_room_soon():
             return self.drop(item.owner, item.session_id, _stats.QUEUE_OVERFLOW)
+        if self._log is not None:
+            item = self._log(item)
         self._inbox.put(item)
         self._wake_if_due()
         return True
@@ -99,6 +123,17 @@ class Queue:
             self._inbox.qsize() + self.held_events >= self._options.max_events
             or self.held_bytes >= self._options.max_bytes
         )
+
+    def _has_room_soon(self) -> bool:
+        """Give the worker the processor: it writes to disk about as fast as events are made."""
+        if not self._may_wait or self.held_events or threading.current_thread().name == WORKER_NAME:
+            return False
+        self._wake_if_due(always=True)
+        for _ in range(_WAITS):
+            time.sleep(_WAIT)
+            if not self._full():
+                return True
+        return False
 
     def _wake_if_due(self, *, always: bool = False) -> None:
         if always or self._inbox.qsize() >= self._wake_at:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._stats import Tally
-from mindlytics_core.exceptions import DeliveryError
+from mindlytics_core.exceptions import DeliveryError, SpoolFailed
 
 OnError = Callable[[DeliveryError], Any]
 OnDrop = Callable[[str, int], Any]
@@ -59,7 +59,10 @@ class Reports:
 
     def noticed(self, error: DeliveryError) -> None:
         """The state of delivery changed."""
-        logger.warning("delivery is paused: HTTP %s", error.status)
+        if isinstance(error, SpoolFailed):
+            logger.warning("the spool failed, events go on through memory: %s", error.message)
+        else:
+            logger.warning("delivery is paused: HTTP %s", error.status)
         self._tell(self._on_error, error)
 
     def _tell_session(self, session_id: str, error: DeliveryError) -> None:

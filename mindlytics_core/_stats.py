@@ -9,6 +9,8 @@ TOO_LARGE = "too_large"
 ENCODE_ERROR = "encode_error"
 CLOSED = "closed"
 BEFORE_SEND = "before_send"
+SPOOL_FULL = "spool_full"
+SPOOL_CORRUPT = "spool_corrupt"
 SAMPLED_OUT = "sampled_out"
 
 
@@ -63,6 +65,10 @@ class Stats:
         dropped: Events given up, by reason.
 
         faults: Errors inside this package that were swallowed to spare the app, by place.
+
+        adopted: How many of the accepted ones dead processes had left in the spool.
+
+        spooled: How many of the pending ones are on disk.
     """
 
     accepted: int = 0
@@ -70,6 +76,8 @@ class Stats:
     pending: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)
+    adopted: int = 0
+    spooled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

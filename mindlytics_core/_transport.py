@@ -9,13 +9,13 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
-import threading
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, Protocol
 
 from mindlytics_core import _retry, _wire
 from mindlytics_core._config import Delivery, Destination
+from mindlytics_core._fork import FORKS
 from mindlytics_core._retry import Answer
 from mindlytics_core._version import __version__
 
@@ -32,34 +32,6 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close the connections."""
         ...
-
-
-class Imports:
-    """
-    Held while the worker's thread imports something.
-
-    A module that is half imported when another thread forks stays so in the child for ever, and whoever
-    imports it there waits for ever. So a fork waits for the import.
-    """
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        """In a forked child: the fork has waited, so nobody is importing."""
-        self._lock = threading.RLock()
-
-    def hold(self) -> None:
-        """Wait for an import in progress, and let no other begin before `let_go`."""
-        self._lock.acquire()
-
-    def let_go(self) -> None:
-        """Imports may go on."""
-        self._lock.release()
-
-
-#: The process's own.
-IMPORTS = Imports()
 
 
 def http_library() -> ModuleType:
@@ -94,12 +66,9 @@ class HTTPTransport:
         self._options = options
         #: Whether a connection may have been kept from an earlier request.
         self._kept = False
-        IMPORTS.hold()
-        try:
+        with FORKS.no_fork():
             self._http: Any = http_library()
             self._client = self._new_client(destination, options)
-        finally:
-            IMPORTS.let_go()
 
     async def send(self, body: bytes, key: str) -> Answer:
         """Post one batch, and turn whatever happens into an answer."""

@@ -2,25 +2,29 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import heapq
 import itertools
 import random
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from mindlytics_core import _guard
+from mindlytics_core import _guard, _stats
 from mindlytics_core._clock import IDS, Clock
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket
 from mindlytics_core._lanes import Batch, Lanes
-from mindlytics_core._queue import Item, Queue
+from mindlytics_core._queue import WORKER_NAME, Item, Owner, Queue
 from mindlytics_core._retry import Answer
 from mindlytics_core._stats import FlushResult, Stats
+from mindlytics_core._store import Store, is_adopted
 from mindlytics_core._transport import HTTPTransport, Transport
 from mindlytics_core.exceptions import DeliveryPaused, EventRefused
 
 _STOP_TIMEOUT = 1.0
+_EXIT_TIMEOUT_SPOOLING = 2.0
 
 
 class Worker:
@@ -35,6 +39,8 @@ class Worker:
         new_transport: Makes the transport, on the worker's own thread.
 
         clock: Time.
+
+        spool_dir: Where events wait on disk; None for memory alone.
     """
 
     def __init__(
@@ -42,13 +48,16 @@ class Worker:
         destination: Destination,
         options: Delivery,
         *,
+        spool_dir: Path | None = None,
         new_transport: Callable[[Destination, Delivery], Transport] = HTTPTransport,
         clock: Clock | None = None,
     ) -> None:
         self.options = options
         self._destination = destination
+        self._spool_dir = spool_dir
         self._new_transport = new_transport
         self._now = (clock or Clock()).monotonic
+        self._store: Store | None = None
         self.renew()
 
     def renew(self) -> None:
@@ -58,7 +67,11 @@ class Worker:
         A forked child must: the events, the loop and the connections it sees are its parent's. They are let
         go, never closed; closing the loop's poll object would break the parent's.
         """
-        self.queue = Queue(self.options, self._wake)
+        if self._store is not None:
+            self._store.abandon()
+        self._store = None if self._spool_dir is None else self._new_store(self._spool_dir)
+        log = self._store.log if self._store is not None and self.options.durability == "call" else None
+        self.queue = Queue(self.options, self._wake, log=log, may_wait=self._store is not None)
         self._lanes = Lanes(self.options, random.random, IDS.new)
         self._delivered = 0
         self._tickets: list[Ticket] = []
@@ -71,14 +84,27 @@ class Worker:
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._may_start = True
+        self._adopted_numbers = itertools.count(-(2**62))
 
     def stats(self) -> Stats:
         """What became of every event. Read in this order, nothing can look negative."""
         delivered = self._delivered
         dropped = self.queue.dropped.values()
-        accepted = self.queue.accepted.value()
+        adopted, spooled = (0, 0) if self._store is None else (self._store.adopted_events, self._store.on_disk)
+        accepted = self.queue.accepted.value() + adopted
         pending = accepted - delivered - sum(dropped.values())
-        return Stats(accepted, delivered, pending, dropped, _guard.faults.values())
+        return Stats(accepted, delivered, pending, dropped, _guard.faults.values(), adopted, spooled)
+
+    @property
+    def is_spooling(self) -> bool:
+        """Whether what is not delivered waits on disk."""
+        return self._store is not None and self._store.works
+
+    @property
+    def exit_timeout(self) -> float:
+        """How long the exit of the process waits for events that are not yet delivered."""
+        timeout = self.options.exit_timeout
+        return min(timeout, _EXIT_TIMEOUT_SPOOLING) if self.is_spooling else timeout
 
     def flush(self, *, last_chance: bool = False) -> Ticket:
         """Send what was accepted so far without lingering; the ticket tells what becomes of it."""
@@ -157,7 +183,7 @@ class Worker:
         return self._thread is not None and self._thread.is_alive()
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="mindlytics-worker", daemon=True)
+        thread = threading.Thread(target=self._run, name=WORKER_NAME, daemon=True)
         with _guard.guarded("worker.start"):
             thread.start()
             self._thread = thread
@@ -179,32 +205,103 @@ class Worker:
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         self._alarm, self._loop = asyncio.Event(), loop
-        transport = self._new_transport(self._destination, self.options)
+        making = self._make_transport(loop, self._alarm)
         try:
             while not self._stopping:
                 self._alarm.clear()
                 self._take_in()
                 self._fire_timers()
-                self._send_ready(transport)
-                await self._sleep(loop, self._alarm)
+                if making.done():
+                    self._send_ready(making.result())
+                await self._sleep(loop, self._alarm, may_send=making.done())
         finally:
             self._loop = None
             for task in self._sending:
                 task.cancel()
             await asyncio.gather(*self._sending, return_exceptions=True)
-            await transport.aclose()
+            if self._stopping:
+                self._take_in()
+                self._close_store()
+            if making.done() and making.exception() is None:
+                await making.result().aclose()
+
+    def _make_transport(
+        self, loop: asyncio.AbstractEventLoop, alarm: asyncio.Event
+    ) -> concurrent.futures.Future[Transport]:
+        """Make the transport; with a spool beside this thread, because the import must not hold up the disk."""
+        made: concurrent.futures.Future[Transport] = concurrent.futures.Future()
+
+        def make() -> None:
+            with _guard.guarded("worker.transport"):
+                made.set_result(self._new_transport(self._destination, self.options))
+            if not made.done():
+                made.set_exception(RuntimeError("no transport"))
+            # The loop may have been stopped meanwhile.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(alarm.set)
+
+        if self._store is not None and self._may_start:
+            threading.Thread(target=make, name="mindlytics-import", daemon=True).start()
+        else:
+            make()
+        return made
 
     def _take_in(self) -> None:
-        now = self._now()
+        items: list[Item] = []
         for thing in self.queue.taken():
             if isinstance(thing, Item):
-                self._lanes.add(thing, now)
+                items.append(thing)
             else:
+                # A task is for after everything that was put before it.
+                self._admit(items)
+                items = []
                 _guard.call_guarded("worker.task", thing)
+        self._admit(items)
+        if self._store is not None:
+            self._read_back(self._store)
         self._publish()
 
+    def _admit(self, items: list[Item]) -> None:
+        now = self._now()
+        lanes = self._lanes
+        to_lanes = items if self._store is None else self._store.take(items, lanes.events, lanes.bytes)
+        for item in to_lanes:
+            lanes.add(item, now)
+
+    def _read_back(self, store: Store) -> None:
+        now = self._now()
+        for item in store.read_back(self._lanes.bytes):
+            if is_adopted(item):
+                # Nobody waits for them here: they take no number that a flush would count.
+                self._lanes.add(item, now, number=next(self._adopted_numbers))
+            else:
+                self._lanes.add(item, now)
+        store.tidy()
+
     def _publish(self) -> None:
-        self.queue.held_events, self.queue.held_bytes = self._lanes.events, self._lanes.bytes
+        store = self._store
+        # What the disk has taken does not count against memory.
+        is_bounded = store is None or not store.works
+        self.queue.held_events = self._lanes.events if is_bounded else 0
+        self.queue.held_bytes = self._lanes.bytes if is_bounded else 0
+
+    def _new_store(self, directory: Path) -> Store:
+        return Store(
+            directory, self._destination, self.options, now=self._now, drop=self._drop_item, lost=self._drop_lost
+        )
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            with _guard.guarded("spool.close"):
+                self._store.close()
+
+    def _drop_item(self, item: Item, reason: str) -> None:
+        self.queue.drop(item.owner, item.session_id, reason)
+
+    def _drop_lost(self, count: int, owner: Owner) -> None:
+        for _ in range(count):
+            self.queue.drop(owner, "", _stats.SPOOL_CORRUPT)
+            self._tell_tickets(self._lanes.skip(), _stats.SPOOL_CORRUPT)
 
     def _fire_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self._now():
@@ -216,10 +313,12 @@ class Worker:
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _sleep(self, loop: asyncio.AbstractEventLoop, alarm: asyncio.Event) -> None:
+    async def _sleep(self, loop: asyncio.AbstractEventLoop, alarm: asyncio.Event, *, may_send: bool) -> None:
         now = self._now()
         due = [time for time, *_ in self._timers[:1]]
-        if (next_batch := self._lanes.next_due(now)) is not None:
+        if self._store is not None and (retry := self._store.next_due()) is not None:
+            due.append(retry)
+        if may_send and (next_batch := self._lanes.next_due(now)) is not None:
             due.append(next_batch)
         wait = min(due) - now if due else None
         if not self.queue.before_sleep(lingering=wait is not None and wait <= self.options.linger):
@@ -245,10 +344,12 @@ class Worker:
         self._publish()
         self._delivered += len(settled.delivered)
         for entry in settled.delivered:
+            self._forget(entry.item)
             self._tell_tickets(entry.number, None)
         if settled.refused is not None:
             item, reason = settled.refused.item, f"rejected_{answer.status}"
             error = EventRefused(answer.message, status=answer.status, session_id=item.session_id)
+            self._forget(item)
             self.queue.drop(item.owner, item.session_id, reason, error)
             self._tell_tickets(settled.refused.number, reason)
         if settled.paused:
@@ -258,8 +359,13 @@ class Worker:
     def _open_ticket(self, ticket: Ticket, *, last_chance: bool) -> None:
         self._lanes.hurry(last_chance=last_chance)
         self._tickets.append(ticket)
-        ticket.open(self._lanes.last_number, self._lanes.events)
+        waiting, adopted = (0, 0) if self._store is None else self._store.waiting()
+        ticket.open(self._lanes.last_number + waiting, self._lanes.events + waiting - adopted)
         self._tickets = [ticket for ticket in self._tickets if not ticket.done.done()]
+
+    def _forget(self, item: Item) -> None:
+        if self._store is not None:
+            self._store.settled(item)
 
     def _tell_tickets(self, number: int, dropped_as: str | None) -> None:
         for ticket in self._tickets:

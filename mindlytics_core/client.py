@@ -1,6 +1,7 @@
 """The client: one organisation's project, its sessions and exchanges, its flush and its end."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -64,6 +65,9 @@ class Client(Direct):
 
         end_on_exit: Whether the exit of the process also ends what the app has named.
 
+        spool_dir: Where events wait on disk, so that they survive the process; without it `MLSDK_SPOOL_DIR`, and
+            without that memory alone.
+
         delivery: Sizes, waits and limits.
 
     Raises:
@@ -87,9 +91,10 @@ class Client(Direct):
         continue_within: float | None = None,
         idle_timeout: float = IDLE_TIMEOUT,
         end_on_exit: bool = True,
+        spool_dir: str | os.PathLike[str] | None = None,
         delivery: Delivery = DEFAULT_DELIVERY,
     ) -> None:
-        self.config = _config.load(api_key, project_id, server_endpoint, wss_endpoint)
+        self.config = _config.load(api_key, project_id, server_endpoint, wss_endpoint, spool_dir)
         self.debug = debug
         self.continue_within = continue_within
         if not 0 <= sample_rate <= 1:

@@ -7,6 +7,7 @@ The errors of this package.
     ├── SessionClosed (RuntimeError)      one call came after its session's flush or `with` block
     ├── DeliveryError                     events could not be delivered or processed; carries the service's answer
     │   ├── EventRefused                  the service refused one event for good
+    │   ├── SpoolFailed                   the spool cannot be written or read; events go on through memory
     │   └── DeliveryPaused                the service refuses every event for now: wrong key, project or address
     └── RequestFailed                     a call that is answered at once was refused or got no answer
 
@@ -22,6 +23,7 @@ __all__ = [
     "MindlyticsError",
     "RequestFailed",
     "SessionClosed",
+    "SpoolFailed",
 ]
 
 
@@ -66,6 +68,10 @@ class EventRefused(DeliveryError):
 
 class DeliveryPaused(DeliveryError):
     """The service refuses every event for now (401, 403 or 404); they wait, and are tried again every minute."""
+
+
+class SpoolFailed(DeliveryError):
+    """The spool cannot be written or read (disk full, no right to write, corrupt); events go on through memory."""
 
 
 class RequestFailed(DeliveryError):

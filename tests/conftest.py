@@ -57,7 +57,8 @@ def new_client(service: Service) -> Iterator[Callable[..., Client]]:
     def make(**options: Any) -> Client:
         options.setdefault("delivery", Delivery(linger=0.01))
         server_endpoint = options.pop("server_endpoint", service.url)
-        made.append(Client(service.api_key, service.project_id, server_endpoint, **options))
+        project_id = options.pop("project_id", service.project_id)
+        made.append(Client(service.api_key, project_id, server_endpoint, **options))
         return made[-1]
 
     yield make

@@ -50,3 +50,8 @@ def end(program: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
 def run(code: str, variables: Mapping[str, str], *, file: Path | None = None) -> "subprocess.CompletedProcess[str]":
     """Start a program and wait for its end."""
     return end(start(code, variables, file=file))
+
+
+def said(finished: "subprocess.CompletedProcess[str]") -> str:
+    """What a program wrote to stderr; that its exit took a moment is a matter of how busy the machine is."""
+    return finished.stderr.replace("mindlytics: delivering the last events; Ctrl-C ends it\n", "")

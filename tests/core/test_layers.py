@@ -11,7 +11,22 @@ CORE = ROOT / "mindlytics_core"
 #: The core's modules, lowest level first; each imports from lower levels, and from its own only what stands before it.
 LEVELS: list[list[str]] = [
     ["_version", "exceptions", "_model"],
-    ["_stats", "_clock", "_config", "_receipt", "_answers", "_retry", "_wire", "_history", "_claims", "redactors"],
+    [
+        "_stats",
+        "_clock",
+        "_config",
+        "_receipt",
+        "_answers",
+        "_retry",
+        "_wire",
+        "_history",
+        "_claims",
+        "redactors",
+        "_fork",
+        "_log",
+        "_spool",
+    ],
+    ["_fork", "_log", "_spool"],
     [
         "_decode",
         "_guard",
@@ -25,7 +40,7 @@ LEVELS: list[list[str]] = [
         "_scope",
         "live",
     ],
-    ["_lanes", "_worker", "_process"],
+    ["_lanes", "_store", "_worker", "_process"],
     ["_lifecycle", "_open_sessions", "_conversations", "_tracking", "session", "exchange", "_book", "_direct"],
     ["client", "testing", "cli", "__main__", "__init__"],
 ]
@@ -51,7 +66,10 @@ HOMES = {
     "openai": ("integrations/mindlytics_openai", "mindlytics_local/demo"),
     "httpx": ("mindlytics_core/_transport.py", "mindlytics_local/demo", "integrations/mindlytics_pytest"),
     "httpx2": ("mindlytics_core/_transport.py",),
-    "sqlite3": ("mindlytics_local",),
+    "sqlite3": (
+        "mindlytics_core/_spool.py",
+        "mindlytics_local",
+    ),
     "starlette": ("mindlytics_local",),
 }
 

@@ -1,0 +1,39 @@
+"""What a fork must not cut in half."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ForkGuard:
+    """
+    Held while the worker's thread does something that a fork must wait for.
+
+    A module that is half imported when another thread forks stays so in the child for ever, and whoever
+    imports it there waits for ever; the same goes for SQLite's own locks. So a fork waits for the end of it.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """In a forked child: the fork has waited, so nobody holds it."""
+        self._lock = threading.RLock()
+
+    def hold(self) -> None:
+        """Wait for what is in progress, and let nothing else begin before `let_go`."""
+        self._lock.acquire()
+
+    def let_go(self) -> None:
+        """The fork is done."""
+        self._lock.release()
+
+    @contextmanager
+    def no_fork(self) -> Iterator[None]:
+        """Keep forks waiting during the block."""
+        with self._lock:
+            yield
+
+
+#: The process's own.
+FORKS = ForkGuard()

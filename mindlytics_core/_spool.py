@@ -1,0 +1,288 @@
+"""
+One file of the spool: events that wait on disk, and survive the process.
+
+SQLite in WAL mode with one connection that keeps the file locked for as long as its process lives; so a file
+that can be locked belongs to nobody alive. A row is a chunk: some events of one session, in order, one JSON
+object a line. It goes when the service has settled all of them.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mindlytics_core._config import Destination
+
+#: A file that nobody could read any more is kept under this name, for people.
+CORRUPT_SUFFIX = ".corrupt"
+_SUFFIX = ".spool"
+_VERSION = 1
+_PAGE_BYTES = 4096
+_TRIES = 8
+
+_SCHEMA = """
+CREATE TABLE meta (endpoint TEXT NOT NULL, project_id TEXT NOT NULL);
+CREATE TABLE chunk (
+    seq INTEGER PRIMARY KEY, session TEXT NOT NULL, n INTEGER NOT NULL, crc INTEGER NOT NULL, events BLOB NOT NULL
+);
+"""
+
+
+#: Whatever a file can do to its user.
+ERRORS = (sqlite3.Error, OSError)
+
+
+class Chunk(NamedTuple):
+    """Some events of one session, in order, each the JSON of one object."""
+
+    session_id: str
+    bodies: Sequence[bytes]
+
+    def packed(self) -> bytes:
+        """One event a line: JSON has no line break of its own."""
+        return b"\n".join(self.bodies)
+
+
+class Damaged(NamedTuple):
+    """A chunk whose bytes are not those that were written, and how many events it claims to have held."""
+
+    claimed: int
+
+
+class Holding(NamedTuple):
+    """What a file holds."""
+
+    endpoint: str
+    project_id: str
+    chunks: int
+    events: int
+
+
+def checksum(session_id: str, packed: bytes) -> int:
+    """Guards a chunk against what the disk may do to it."""
+    return zlib.crc32(packed, zlib.crc32(session_id.encode(errors="surrogatepass")))
+
+
+def unpacked(session_id: str, count: int, crc: int, packed: bytes) -> Chunk | Damaged:
+    """Read a row back, and say whether it is what was written."""
+    bodies = packed.split(b"\n")
+    if len(bodies) != count or checksum(session_id, packed) != crc:
+        return Damaged(max(count, 0))
+    return Chunk(session_id, bodies)
+
+
+def chunked(pairs: Iterable[tuple[str, bytes]], most_events: int, most_bytes: int) -> Iterator[list[int]]:
+    """
+    Group events into chunks of one session each, and give each chunk's places among the events.
+
+    A session's chunks come in its order, and a full one is followed by another.
+    """
+    open_chunks: dict[str, tuple[list[int], int]] = {}
+    done: list[list[int]] = []
+    for place, (session, body) in enumerate(pairs):
+        places, size = open_chunks.get(session, ([], 0))
+        if places and (len(places) >= most_events or size + len(body) > most_bytes):
+            places, size = [], 0
+        if not places:
+            done.append(places)
+        places.append(place)
+        open_chunks[session] = places, size + len(body)
+    return iter(done)
+
+
+def prefix(destination: Destination) -> str:
+    """
+    The beginning of the names of a destination's files.
+
+    The key is no part of it: a new key for the same project takes over what the old one left.
+    """
+    return hashlib.sha256(f"{destination.endpoint}\0{destination.project_id}".encode()).hexdigest()[:16] + "-"
+
+
+def files(directory: Path, of: str = "") -> list[Path]:
+    """The spool's files in a directory, the oldest first."""
+    with contextlib.suppress(OSError):
+        return [
+            Path(entry.path)
+            for entry in sorted(os.scandir(directory), key=lambda entry: entry.stat().st_mtime_ns)
+            if entry.name.startswith(of) and entry.name.endswith(_SUFFIX)
+        ]
+    return []
+
+
+class SpoolFile:
+    """
+    An open file. Made by `create` or `adopt`; whatever goes wrong is a `sqlite3.Error` or an `OSError`.
+
+    Args:
+        path: The file.
+
+        connection: To it, with the file locked.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+
+    @classmethod
+    def create(
+        cls, directory: Path, destination: Destination, *, max_bytes: int, survive_power_loss: bool
+    ) -> "SpoolFile":
+        """
+        Begin a file of this process's own.
+
+        Args:
+            directory: Where; made if it does not exist, for its owner alone.
+
+            destination: Where its events go.
+
+            max_bytes: The file's largest size.
+
+            survive_power_loss: Whether each commit waits for the disk.
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        failure: Exception = OSError("no file of the spool could be made")
+        for _ in range(_TRIES):
+            path = directory / f"{prefix(destination)}{secrets.token_hex(6)}{_SUFFIX}"
+            connection = _connect(path)
+            try:
+                connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+                _lock(connection)
+                connection.execute(f"PRAGMA synchronous={'FULL' if survive_power_loss else 'NORMAL'}")
+                connection.execute(f"PRAGMA max_page_count={max(max_bytes // _PAGE_BYTES, 8)}")
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
+                connection.execute("INSERT INTO meta VALUES (?, ?)", (destination.endpoint, destination.project_id))
+                path.chmod(0o600)
+            except (sqlite3.Error, OSError) as error:
+                failure = error
+            else:
+                # Between the making and the locking somebody may have taken it for a dead process's, and deleted it.
+                if path.exists():
+                    return cls(path, connection)
+            connection.close()
+            _remove(path)
+        raise failure
+
+    @classmethod
+    def adopt(cls, path: Path) -> "SpoolFile | None":
+        """
+        Take over a file of a process that has died; None while it lives.
+
+        Raises:
+            sqlite3.DatabaseError: The file is corrupt.
+        """
+        connection = _connect(path)
+        try:
+            _lock(connection)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version != _VERSION:
+                if not version:
+                    # Its process died before it had written anything; or will see that it is gone, and make another.
+                    _remove(path)
+                connection.close()
+                return None
+        except sqlite3.OperationalError:
+            connection.close()
+            return None
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return cls(path, connection)
+
+    def commit(self, new: Iterable[Chunk], settled: Iterable[int]) -> list[int]:
+        """
+        Write chunks and delete settled ones, all or nothing.
+
+        Returns:
+            The new chunks' numbers; later ones are larger.
+        """
+        numbers: list[int] = []
+        cursor = self.connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            cursor.executemany("DELETE FROM chunk WHERE seq = ?", ((number,) for number in settled))
+            for chunk in new:
+                packed = chunk.packed()
+                row = (chunk.session_id, len(chunk.bodies), checksum(chunk.session_id, packed), packed)
+                cursor.execute("INSERT INTO chunk (session, n, crc, events) VALUES (?, ?, ?, ?)", row)
+                numbers.append(cursor.lastrowid or 0)
+            cursor.execute("COMMIT")
+        except BaseException:
+            # A failure of the disk may have rolled back already.
+            with contextlib.suppress(sqlite3.Error):
+                cursor.execute("ROLLBACK")
+            raise
+        return numbers
+
+    def read(self, after: int) -> tuple[int, Chunk | Damaged] | None:
+        """The next chunk after a number, with its own."""
+        row = self.connection.execute(
+            "SELECT seq, session, n, crc, events FROM chunk WHERE seq > ? ORDER BY seq LIMIT 1", (after,)
+        ).fetchone()
+        return None if row is None else (row[0], unpacked(*row[1:]))
+
+    def holding(self) -> Holding:
+        """What is in it."""
+        endpoint, project_id = self.connection.execute("SELECT endpoint, project_id FROM meta").fetchone()
+        chunks, events = self.connection.execute("SELECT count(*), coalesce(sum(n), 0) FROM chunk").fetchone()
+        return Holding(endpoint, project_id, chunks, events)
+
+    def close(self) -> None:
+        """Let it go; an empty one is deleted, any other waits for who comes next."""
+        with contextlib.suppress(sqlite3.Error):
+            is_empty = self.connection.execute("SELECT 1 FROM chunk LIMIT 1").fetchone() is None
+            if is_empty:
+                # Before the lock goes: afterwards it may be somebody else's.
+                _remove(self.path)
+        self.connection.close()
+        if not self.path.exists():
+            _remove(self.path)
+
+    def abandon(self) -> None:
+        """In a forked child: never close the parent's connection, not even when the child ends."""
+        import ctypes  # noqa: PLC0415  # hundredths of a second that only a forked child with a spool needs
+
+        # Closing would write the WAL back and delete it under the parent's hands. SQLite: How To Corrupt, § 2.6.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection))
+
+    def set_aside(self) -> None:
+        """Close a corrupt file, and keep it for people under another name."""
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
+        set_aside(self.path)
+
+
+def set_aside(path: Path) -> None:
+    """Keep a corrupt file for people under another name."""
+    with contextlib.suppress(OSError):
+        path.rename(path.with_name(path.name + CORRUPT_SUFFIX))
+    _remove(path)
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Whether the file itself is broken, and not the disk full or the file locked."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Only one thread at a time uses it; at exit that may be another one than before.
+    return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+
+
+def _lock(connection: sqlite3.Connection) -> None:
+    # In this order: so the WAL's index stays in this process's memory, and the first access locks the file.
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("COMMIT")
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + suffix).unlink()
