@@ -1,9 +1,8 @@
 """One model call within an exchange: what the answer, or its failure, means for the turn."""
 
-import contextlib
 import time
 import weakref
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,20 +74,14 @@ class Recording:
             self._note_usage(self.surface.answer(completion))
         self.exchange.fail(error)
 
-    @contextlib.contextmanager
-    def closing(self, place: str) -> Iterator[None]:
+    def closing(self, place: str) -> AbstractContextManager[object]:
         """
         Guard what closes the exchange: a fault of ours must not leave it open for ever.
 
         Args:
             place: A short name for the counter and the log.
         """
-        is_done = False
-        with guarded(place):
-            yield
-            is_done = True
-        if not is_done:
-            self.give_up()
+        return guarded(place, self.give_up)
 
     def give_up(self) -> None:
         """Close the exchange without knowing the answer."""

@@ -8,7 +8,7 @@ from mindlytics_core import Ids
 from mindlytics_openai._chat import CHAT
 from mindlytics_openai._completions import COMPLETIONS
 from mindlytics_openai._responses import RESPONSES
-from mindlytics_openai._surface import Surface
+from mindlytics_openai._surface import NO_IDS, Surface
 
 _PREFIX = "x-mindlytics-"
 _ID_HEADERS = {
@@ -54,7 +54,7 @@ def without_ids(options: Any) -> tuple[Any, Ids]:
     """The request without our headers, and the ids that they held."""
     ours = [name for name in options.headers or () if name.lower().startswith(_PREFIX)]
     if not ours:
-        return options, Ids()
+        return options, NO_IDS
     names = {name: _ID_HEADERS.get(name.lower()) for name in ours}
     ids = {field: options.headers[name] for name, field in names.items() if field is not None}
     headers = {name: value for name, value in options.headers.items() if name not in names}
