@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from typing import Any
 
 from mindlytics_core import Client
@@ -32,6 +33,8 @@ def client(args: argparse.Namespace, **options: Any) -> Client:
     """
     # A command says itself what happened; the library's log lines would say it a second time.
     logging.getLogger("mindlytics").addHandler(logging.NullHandler())
+    # A command tells what did not arrive, and may be run again; a queue on disk would send it behind its back.
+    os.environ.pop("MLSDK_SPOOL_DIR", None)
     return Client(None, args.project, args.server, **options)
 
 

@@ -171,13 +171,21 @@ def _required(
 
 
 def _address(text: str) -> str:
-    parts = urlsplit(text.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_address(text.strip()):
         raise ConfigurationError(
             f"The service's address must start with http:// or https:// (server_endpoint or MLSDK_SERVER_BASE). "
             f"{_TRY_LOCALLY}"
         )
     return text.strip().rstrip("/")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        # Only reading the port finds that it is none.
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _websocket_address(endpoint: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from mindlytics_cli import _connection
+from mindlytics_cli._plain import plain
 from mindlytics_cli.doctor._examination import examine
 from mindlytics_cli.doctor._findings import Finding, has_fault
 
@@ -65,5 +66,6 @@ def _line(finding: Finding, *, colourful: bool) -> str:
     level = f"{finding.level:8}"
     if colourful:
         level = f"\033[{_COLOURS[finding.level]}m{level}\033[0m"
-    advice = f"{'':8}→ {finding.advice}\n" if finding.advice else ""
-    return f"{level}{finding.check}: {finding.text}\n{advice}"
+    # A service's own words may be among them.
+    advice = f"{'':8}→ {plain(finding.advice)}\n" if finding.advice else ""
+    return f"{level}{finding.check}: {plain(finding.text)}\n{advice}"

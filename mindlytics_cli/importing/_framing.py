@@ -35,11 +35,14 @@ class Piece:
         line: The line where it begins, from 1.
 
         text: Its bytes; None when it is longer than any record may be.
+
+        is_open: Whether it is the end of the file without the end of a line: somebody may still be writing it.
     """
 
     number: int
     line: int
     text: bytes | None
+    is_open: bool = False
 
 
 def sniffed(head: bytes) -> str:
@@ -73,7 +76,8 @@ def pieces(source: Source, framing: str) -> Iterator[Piece]:
         if bare == b"":
             continue
         source.number += 1
-        yield Piece(source.number, line, bare)
+        is_open = framing == LINES and text is not None and not text.endswith(b"\n")
+        yield Piece(source.number, line, bare, is_open)
 
 
 def _lines(source: Source) -> Iterator[tuple[int, bytes | None]]:

@@ -78,6 +78,8 @@ class Importer:
     counts: Counts = field(default_factory=Counts)
     #: The lines of the sessions on their way.
     _lines: dict[str, int] = field(default_factory=dict)
+    #: The place after the last record.
+    _end: Mark | None = None
     #: Events on their way that the queue did not take, and given up ones that were told of.
     _not_taken: int = 0
     _explained: int = 0
@@ -122,8 +124,12 @@ class Importer:
         self._settle(source, sender, save)
 
     def _readable(self, source: Source, framing: str) -> Iterator[tuple[Piece, list[Event]]]:
+        before = source.mark()
         for piece in pieces(source, framing):
             events = self._read(piece)
+            # A line that is only half there yet is for the next run.
+            self._end = before if piece.is_open and not events else source.mark()
+            before = self._end
             self.watcher.reached(source, self.counts)
             if events:
                 yield piece, events
@@ -153,7 +159,7 @@ class Importer:
             self._fault(source.line, f"{unexplained} events before it were given up: {sender.reasons}")
         self._explained, self._not_taken = sender.dropped, 0
         self._lines.clear()
-        save(source.mark())
+        save(self._end or source.mark())
 
     def _fault(self, line: int, what: str) -> None:
         self.counts.faulty += 1

@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from mindlytics_cli._plain import plain
 from mindlytics_cli.importing._importer import Counts, Fault
 from mindlytics_cli.importing._source import Mark, Source
 
@@ -48,7 +49,7 @@ class Shown:
         """A record was not imported, or not whole."""
         self._faults += 1
         if self._faults <= _MOST_FAULTS:
-            self._bar.console.print(f"{self._file}:{fault.line}: {fault.what}")
+            self._bar.console.print(plain(f"{self._file}:{fault.line}: {fault.what}"))
 
     def reached(self, source: Source, counts: Counts) -> None:
         """Another record is done."""
@@ -81,6 +82,6 @@ class Shown:
         sys.stdout.write(f"; {counts.faulty:,} faulty\n" if counts.faulty else "\n")
         if stopped:
             sys.stdout.flush()
-            sys.stderr.write(f"mindlytics import: {self._file}: {stopped}\n")
+            sys.stderr.write(f"mindlytics import: {self._file}: {plain(stopped)}\n")
             if not dry_run:
                 sys.stderr.write("The same command goes on where this one was sure of the service.\n")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
+from mindlytics_cli._plain import plain
 from mindlytics_core import MLEvent
 
 _USER_CHARS = 16
@@ -42,16 +43,6 @@ def line(event: MLEvent, *, zone: tzinfo | None, now: datetime, columns: int | N
     said = plain(_said(event.event, event.properties or {}))
     whole = f"{_time(event.timestamp, zone, now)}  {user}  {conversation}  {name}  {said}".rstrip()
     return whole if columns is None else _cut(whole, columns)
-
-
-def plain(text: str) -> str:
-    """
-    A text on one line, without characters that a terminal would obey.
-
-    Args:
-        text: Anybody's words.
-    """
-    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _time(timestamp: str, zone: tzinfo | None, now: datetime) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from mindlytics_cli import _connection
-from mindlytics_cli.tail._lines import line, plain
+from mindlytics_cli._plain import plain
+from mindlytics_cli.tail._lines import line
 from mindlytics_core import Client, ConfigurationError, DeliveryError, MLEvent, RequestFailed
 
 HELP = "show the project's live events as they come, until Ctrl-C"

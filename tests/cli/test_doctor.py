@@ -162,7 +162,7 @@ def test_a_host_that_is_none_is_found(diagnose: Callable[..., Diagnosis]):
     assert "connection" not in found
 
 
-@pytest.mark.parametrize("url", ["ftp://a", "localhost:3000"])
+@pytest.mark.parametrize("url", ["ftp://a", "localhost:3000", "http://a:99999", "http://[::1"])
 def test_an_address_that_is_none_is_found(diagnose: Callable[..., Diagnosis], url: str):
     code, found = diagnose(url)
 

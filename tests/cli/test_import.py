@@ -75,6 +75,27 @@ def test_a_second_import_sends_only_what_was_added(service: Service, tmp_path: P
     assert sorted(questions(events(service))) == ["question 1", "question 2"]
 
 
+def test_a_line_that_is_still_being_written_is_imported_by_the_next_run(service: Service, tmp_path: Path):
+    past = tmp_path / "past.jsonl"
+    past.write_text(line(1) + "\n" + line(2)[:40], encoding="utf-8")
+    environment = variables(service, tmp_path)
+    first = run("import", str(past), environment=environment)
+    past.write_text(line(1) + "\n" + line(2) + "\n", encoding="utf-8")
+
+    second = run("import", str(past), environment=environment)
+
+    assert (first.returncode, second.returncode) == (1, 0)
+    assert sorted(questions(events(service))) == ["question 1", "question 2"]
+
+
+def test_half_a_character_and_a_zero_byte_arrive_mended(service: Service, tmp_path: Path):
+    past = file_of(tmp_path, r'{"turns": [{"user": "a\ud83d b\u0000 c", "assistant": ""}]}')
+
+    assert run("import", past, environment=variables(service, tmp_path)).returncode == 0
+
+    assert questions(events(service)) == ["a\ufffd b\ufffd c"]
+
+
 def test_a_file_that_changed_is_not_gone_on_with_until_asked(service: Service, tmp_path: Path):
     past = file_of(tmp_path, line(1))
     environment = variables(service, tmp_path)
@@ -140,13 +161,13 @@ def test_a_service_that_never_answers_stops_it_after_the_timeout(chaos: Chaos, t
 
 
 def test_what_the_service_refuses_is_said_with_its_line_and_costs_no_neighbour(chaos: Chaos, tmp_path: Path):
-    chaos.decide = lambda request: Reply(400, body="no") if b"question 2" in request.raw else Reply()
+    chaos.decide = lambda request: Reply(400, body="no\x1b[2J\nway") if b"question 2" in request.raw else Reply()
     past = file_of(tmp_path, line(1), line(2), line(3))
 
     done = run("import", past, environment=variables(chaos.url, tmp_path))
 
     assert done.returncode == 1
-    assert f"{past}:2: the service refused an event of session c-2: HTTP 400: no" in done.stderr
+    assert f"{past}:2: the service refused an event of session c-2: HTTP 400: no [2J way\n" in done.stderr
     assert "2 of 3 records" in done.stdout
     taken = [each["properties"]["user"] for each in chaos.events() if each.get("event") == "Conversation Turn"]
     assert {"question 1", "question 3"} <= set(taken)
