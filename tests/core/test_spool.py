@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from chaos import Chaos, Reply
 from helpers import Service, events
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import end, run, said, start
 
@@ -363,7 +363,11 @@ def test_a_torn_log_gives_everything_before_the_tear():
 
 # The pure parts.
 
+#: A busy machine is no reason to fail.
+patiently = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
+
+@patiently
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=20)), max_size=60),
     st.integers(1, 9),
@@ -382,6 +386,7 @@ def test_chunks_hold_every_event_once_in_order_and_within_bounds(pairs, most_eve
         assert order == sorted(order)
 
 
+@patiently
 @given(st.text(max_size=10), st.lists(st.binary(min_size=1).filter(lambda body: b"\n" not in body), min_size=1))
 def test_a_chunk_is_read_back_as_it_was_written_or_not_at_all(session, bodies):
     chunk = Chunk(session, bodies)
@@ -393,6 +398,7 @@ def test_a_chunk_is_read_back_as_it_was_written_or_not_at_all(session, bodies):
     assert unpacked(session, len(bodies), checksum(session, packed), bent) == Damaged(len(bodies))
 
 
+@patiently
 @given(st.lists(st.tuples(st.text(max_size=8), st.binary(max_size=30)), max_size=20))
 def test_a_log_is_read_back_as_it_was_written(pairs):
     assert list(records(b"".join(record(session, body) for session, body in pairs))) == pairs
