@@ -1,5 +1,6 @@
 """What one client records: the meeting point of sessions, conversations, exchanges and the queue."""
 
+import concurrent.futures
 import functools
 import threading
 import weakref
@@ -230,6 +231,12 @@ class Book:
         ticket = self.worker.flush()
         wait_for_all([ticket], timeout)
         return self.worker.result(ticket)
+
+    def replay_spool(self, timeout: float) -> bool:
+        """Deliver what dead processes have left; whether all of it was settled in time."""
+        done = self.worker.replay()
+        concurrent.futures.wait([done], timeout)
+        return done.done()
 
     def end_open(self, *, named_too: bool) -> None:
         """End what this process opened, each as of its last event."""

@@ -8,7 +8,6 @@ object a line. It goes when the service has settled all of them.
 
 import contextlib
 import hashlib
-import os
 import secrets
 import sqlite3
 import zlib
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mindlytics_core._config import Destination
+from mindlytics_core._log import logs_of, records
 
 #: A file that nobody could read any more is kept under this name, for people.
 CORRUPT_SUFFIX = ".corrupt"
@@ -24,6 +24,9 @@ _SUFFIX = ".spool"
 _VERSION = 1
 _PAGE_BYTES = 4096
 _TRIES = 8
+#: Chunks that are made of a log.
+_CHUNK_EVENTS = 100
+_CHUNK_BYTES = 512 * 1024
 
 _SCHEMA = """
 CREATE TABLE meta (endpoint TEXT NOT NULL, project_id TEXT NOT NULL);
@@ -105,14 +108,16 @@ def prefix(destination: Destination) -> str:
 
 
 def files(directory: Path, of: str = "") -> list[Path]:
-    """The spool's files in a directory, the oldest first."""
+    """The spool's files in a directory, those that were left longest first."""
+    found = [(_changed_at(path), path) for path in directory.glob(f"{of}*{_SUFFIX}")]
+    return [path for _, path in sorted(found)]
+
+
+def _changed_at(path: Path) -> int:
+    # It may be deleted at any moment by the process that it belongs to.
     with contextlib.suppress(OSError):
-        return [
-            Path(entry.path)
-            for entry in sorted(os.scandir(directory), key=lambda entry: entry.stat().st_mtime_ns)
-            if entry.name.startswith(of) and entry.name.endswith(_SUFFIX)
-        ]
-    return []
+        return path.stat().st_mtime_ns
+    return 0
 
 
 class SpoolFile:
@@ -226,11 +231,26 @@ class SpoolFile:
         ).fetchone()
         return None if row is None else (row[0], unpacked(*row[1:]))
 
+    def absorb_logs(self) -> None:
+        """Move the events of its dead process's logs into the file."""
+        for path in logs_of(self.path):
+            pairs = list(records(path.read_bytes()))
+            parts = chunked(pairs, _CHUNK_EVENTS, _CHUNK_BYTES)
+            self.commit((Chunk(pairs[part[0]][0], [pairs[place][1] for place in part]) for part in parts), ())
+            path.unlink()
+
     def holding(self) -> Holding:
         """What is in it."""
         endpoint, project_id = self.connection.execute("SELECT endpoint, project_id FROM meta").fetchone()
         chunks, events = self.connection.execute("SELECT count(*), coalesce(sum(n), 0) FROM chunk").fetchone()
         return Holding(endpoint, project_id, chunks, events)
+
+    def chunks(self) -> Iterator[Chunk | Damaged]:
+        """Everything in it, in order."""
+        at = 0
+        while (found := self.read(at)) is not None:
+            at, chunk = found
+            yield chunk
 
     def close(self) -> None:
         """Let it go; an empty one is deleted, any other waits for who comes next."""

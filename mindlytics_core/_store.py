@@ -14,7 +14,7 @@ from pathlib import Path
 from mindlytics_core import _stats
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._fork import FORKS
-from mindlytics_core._log import Log, Logs, logs_of, record, records
+from mindlytics_core._log import Log, Logs, record
 from mindlytics_core._queue import Item, Owner
 from mindlytics_core._reports import Reports
 from mindlytics_core._spool import ERRORS, Chunk, Damaged, SpoolFile, chunked, files, is_corrupt, prefix, set_aside
@@ -114,6 +114,15 @@ class Store:
     def waiting(self) -> tuple[int, int]:
         """How many events of this process are not in the lanes, and how many of those in there are adopted ones."""
         return self.backlog_events, self.adopted_pending
+
+    def look_again(self) -> None:
+        """Look for what dead processes have left with the next turn."""
+        self._look_at = 0.0
+
+    @property
+    def has_adopted(self) -> bool:
+        """Whether anything of a dead process is not settled yet."""
+        return bool(self._adopted)
 
     def next_due(self) -> float | None:
         """When the disk is to be tried again for events that wait; None for never."""
@@ -351,7 +360,7 @@ class Store:
         try:
             file = SpoolFile.adopt(path)
             if file is not None:
-                absorb_logs(file)
+                file.absorb_logs()
                 self._adopted.append(OpenFile(file, adopted=True))
         except ERRORS as error:
             if is_corrupt(error):
@@ -408,18 +417,3 @@ class Store:
 def is_adopted(item: Item) -> bool:
     """Whether an event was left behind by a dead process."""
     return isinstance(item.row, Row) and item.row.file.adopted
-
-
-def absorb_logs(file: SpoolFile) -> int:
-    """Move the events of a dead process's logs into its file, and give how many they were."""
-    moved = 0
-    for path in logs_of(file.path):
-        pairs = list(records(path.read_bytes()))
-        chunks = [
-            Chunk(pairs[places[0]][0], [pairs[place][1] for place in places])
-            for places in chunked(pairs, 100, 512 * 1024)
-        ]
-        file.commit(chunks, ())
-        path.unlink()
-        moved += len(pairs)
-    return moved

@@ -75,6 +75,7 @@ class Worker:
         self._lanes = Lanes(self.options, random.random, IDS.new)
         self._delivered = 0
         self._tickets: list[Ticket] = []
+        self._replays: list[concurrent.futures.Future[None]] = []
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._starting = threading.Lock()
@@ -115,6 +116,13 @@ class Worker:
         self.queue.put_task(lambda: self._open_ticket(ticket, last_chance=last_chance))
         self._ensure_running()
         return ticket
+
+    def replay(self) -> concurrent.futures.Future[None]:
+        """Deliver what dead processes have left in the spool; done when nothing of it waits any more."""
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.queue.put_task(lambda: self._open_replay(done))
+        self._ensure_running()
+        return done
 
     def result(self, ticket: Ticket) -> FlushResult:
         """What has become of a ticket's events so far."""
@@ -277,6 +285,10 @@ class Worker:
             else:
                 self._lanes.add(item, now)
         store.tidy()
+        if self._replays and not store.has_adopted:
+            replays, self._replays = self._replays, []
+            for done in replays:
+                done.set_result(None)
 
     def _publish(self) -> None:
         store = self._store
@@ -284,6 +296,14 @@ class Worker:
         is_bounded = store is None or not store.works
         self.queue.held_events = self._lanes.events if is_bounded else 0
         self.queue.held_bytes = self._lanes.bytes if is_bounded else 0
+
+    def _open_replay(self, done: concurrent.futures.Future[None]) -> None:
+        if self._store is None:
+            done.set_result(None)
+            return
+        self._store.look_again()
+        self._lanes.hurry()
+        self._replays.append(done)
 
     def _new_store(self, directory: Path) -> Store:
         return Store(

@@ -289,6 +289,16 @@ class Client(Direct):
         """
         return self._book.flush_sync(timeout)
 
+    def replay_spool(self, timeout: float = FLUSH_TIMEOUT) -> bool:
+        """
+        Deliver now what dead processes have left in the spool for this project, which the first event of a process
+        does by itself; blocks. Gives whether all of it was taken or refused in time; `stats()` tells which.
+
+        Args:
+            timeout: Most seconds to wait.
+        """
+        return self._book.replay_spool(timeout)
+
     async def aclose(self, timeout: float = FLUSH_TIMEOUT) -> FlushResult:
         """
         End what is open, send what is queued, and take no more events. A second call only flushes.

@@ -51,7 +51,7 @@ ALLOWED = {
     "integrations/mindlytics_openai": {"mindlytics_core"},
     "integrations/mindlytics_pytest": {"mindlytics_core", "mindlytics_core.testing", "mindlytics_local"},
     # The doctor looks at the service through the very library that delivers.
-    "mindlytics_cli": {"mindlytics_core", "mindlytics_core._transport"},
+    "mindlytics_cli": {"mindlytics_core", "mindlytics_core._spool", "mindlytics_core._transport"},
     "mindlytics_local": {
         "mindlytics_core",
         "mindlytics_core._version",

@@ -1,0 +1,1 @@
+"""The command `mindlytics spool`: what processes have left on disk."""
