@@ -1,10 +1,12 @@
 """The command `mindlytics import`, as a process of its own against live services."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -281,3 +283,26 @@ def test_switched_off_it_says_so_instead_of_sending_nothing(service: Service, tm
 
     assert done.returncode == 1
     assert "MLSDK_DISABLED" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_on_a_terminal_a_bar_shows_how_far_it_is_and_leaves_nothing_behind(service: Service, tmp_path: Path):
+    import pty  # noqa: PLC0415  # not on every system
+
+    past = file_of(tmp_path, *(line(i) for i in range(400)))
+    terminal, end = pty.openpty()
+    environment = variables(service, tmp_path, TERM="xterm", COLUMNS="100")
+    done = subprocess.run(
+        [*PROGRAM, "import", past], env=environment, stdout=subprocess.PIPE, stderr=end, timeout=60, check=False
+    )
+    os.close(end)
+    shown = b""
+    # Linux ends a terminal without a writer by an error.
+    with contextlib.suppress(OSError):
+        while more := os.read(terminal, 65_536):
+            shown += more
+    os.close(terminal)
+
+    assert done.stdout == b"400 of 400 records read and sent, 2,000 events\n"
+    assert re.search(rb"\d+%.* records, [\d,]+ events", shown)
+    assert shown.rstrip().endswith((b"\x1b[?25h", b"\x1b[2K"))
