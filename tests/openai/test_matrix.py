@@ -1,0 +1,333 @@
+"""Every surface with every ending, sync and async: the complete list of events."""
+
+import asyncio
+import contextlib
+import gc
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+import pytest
+
+from mindlytics_core import Client
+from mindlytics_openai import wrap
+
+CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hello?"}]}
+RESPONSE = {"model": "tiny", "input": "Hello?"}
+LEGACY = {"model": "tiny", "prompt": "Hello?"}
+OPENED = [
+    {"event": "start_session", "session": "S1"},
+    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
+]
+BASE = {"session": "S1", "conversation": "C1", "turn": "T1", "latency_ms": "ms", "user": "Hello?"}
+USED = {"prompt_tokens": 7, "completion_tokens": 3}
+
+
+@dataclass(frozen=True)
+class Surface:
+    """
+    One way to ask.
+
+    Attributes:
+        api: `chat`, `responses` or `legacy`.
+
+        ask: Asks.
+
+        is_stream: Whether the answer comes in parts.
+
+        is_parsed_strictly: Whether the SDK raises on an answer that was cut by a limit.
+
+        tells_usage: Whether a stream's usage comes without the app asking for it.
+    """
+
+    api: str
+    ask: Callable[[Any], Any]
+    is_stream: bool = False
+    is_parsed_strictly: bool = False
+    tells_usage: bool = True
+
+
+SURFACES = {
+    "chat create": Surface("chat", lambda c: c.chat.completions.create(**CHAT)),
+    "chat parse": Surface("chat", lambda c: c.chat.completions.parse(**CHAT), is_parsed_strictly=True),
+    "chat create streamed": Surface("chat", lambda c: c.chat.completions.create(**CHAT, stream=True), is_stream=True),
+    "chat stream": Surface("chat", lambda c: c.chat.completions.stream(**CHAT), is_stream=True),
+    "beta chat create": Surface("chat", lambda c: c.beta.chat.completions.create(**CHAT)),
+    "beta chat parse": Surface("chat", lambda c: c.beta.chat.completions.parse(**CHAT), is_parsed_strictly=True),
+    "beta chat stream": Surface("chat", lambda c: c.beta.chat.completions.stream(**CHAT), is_stream=True),
+    "chat raw": Surface("chat", lambda c: c.chat.completions.with_raw_response.create(**CHAT)),
+    "chat raw streamed": Surface(
+        "chat",
+        lambda c: c.chat.completions.with_raw_response.create(**CHAT, stream=True),
+        is_stream=True,
+        tells_usage=False,
+    ),
+    "chat streaming response": Surface("chat", lambda c: c.chat.completions.with_streaming_response.create(**CHAT)),
+    "chat streaming response streamed": Surface(
+        "chat",
+        lambda c: c.chat.completions.with_streaming_response.create(**CHAT, stream=True),
+        is_stream=True,
+        tells_usage=False,
+    ),
+    "responses create": Surface("responses", lambda c: c.responses.create(**RESPONSE)),
+    "responses parse": Surface("responses", lambda c: c.responses.parse(**RESPONSE)),
+    "responses create streamed": Surface(
+        "responses", lambda c: c.responses.create(**RESPONSE, stream=True), is_stream=True
+    ),
+    "responses stream": Surface("responses", lambda c: c.responses.stream(**RESPONSE), is_stream=True),
+    "responses raw": Surface("responses", lambda c: c.responses.with_raw_response.create(**RESPONSE)),
+    "responses streaming response streamed": Surface(
+        "responses", lambda c: c.responses.with_streaming_response.create(**RESPONSE, stream=True), is_stream=True
+    ),
+    "legacy create": Surface("legacy", lambda c: c.completions.create(**LEGACY)),
+    "legacy create streamed": Surface("legacy", lambda c: c.completions.create(**LEGACY, stream=True), is_stream=True),
+}
+ANSWERED = ("completed", "tool call", "refusal", "length")
+LEFT = ("closed", "abandoned")
+
+
+def cases(*, is_async: bool) -> list[Any]:
+    """Every surface with the endings that it can have."""
+    found = []
+    for name, surface in SURFACES.items():
+        endings = [*ANSWERED, "error", *(LEFT if surface.is_stream else ()), *(("cancelled",) if is_async else ())]
+        if surface.api == "legacy":
+            endings = [ending for ending in endings if ending not in {"tool call", "refusal"}]
+        found += [pytest.param(surface, ending, id=f"{name}, {ending}") for ending in endings]
+    return found
+
+
+# What the provider says.
+
+
+def reply(say: Any, surface: Surface, ending: str) -> Any:
+    if ending == "error":
+        return (500, {"error": {"message": "sorry"}})
+    shown = "completed" if ending not in ANSWERED else ending
+    if surface.is_stream:
+        return PARTS[surface.api](say, shown)
+    return WHOLE[surface.api](say, shown)
+
+
+def chat_whole(say: Any, ending: str) -> Any:
+    if ending == "tool call":
+        return say.completion(None, tool_calls=[say.tool_call("c1", "clock", "{}")])
+    if ending == "refusal":
+        return say.completion(None, refusal="No.")
+    answer = say.completion()
+    answer["choices"][0]["finish_reason"] = "length" if ending == "length" else "stop"
+    return answer
+
+
+def chat_parts(say: Any, ending: str) -> Any:
+    if ending == "tool call":
+        call = {"index": 0, **say.tool_call("c1", "clock", "{}")}
+        return [say.chunk(role="assistant", tool_calls=[call]), say.chunk(finish="tool_calls")]
+    if ending == "refusal":
+        return [say.chunk(role="assistant", refusal="No."), say.chunk(finish="stop")]
+    return [*say.spoken("Hi ", "there")[:-1], say.chunk(finish="length" if ending == "length" else "stop")]
+
+
+def item(ending: str) -> Any:
+    if ending == "tool call":
+        return {"type": "function_call", "id": "f1", "call_id": "c1", "name": "clock", "arguments": "{}"}
+    said = {"type": "refusal", "refusal": "No."} if ending == "refusal" else {"type": "output_text", "text": "Hi there"}
+    content = [{**said, "annotations": []}]
+    return {"type": "message", "id": "m1", "role": "assistant", "status": "completed", "content": content}
+
+
+def response_whole(_: Any, ending: str) -> Any:
+    status = "incomplete" if ending == "length" else "completed"
+    answer = {"id": "r1", "object": "response", "created_at": 1, "model": "tiny-1", "status": status}
+    usage = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    return {**answer, "output": [item(ending)], "usage": usage, "tools": [], "parallel_tool_calls": True}
+
+
+def response_parts(say: Any, ending: str) -> Any:
+    whole = response_whole(say, ending)
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    shown = item(ending)
+    at = {"output_index": 0, "item_id": shown["id"]}
+    parts: list[Any] = [{"type": "response.created", "response": begun}]
+    parts.append({"type": "response.output_item.added", **at, "item": {**shown, "content": [], "arguments": ""}})
+    if ending == "tool call":
+        parts.append({"type": "response.function_call_arguments.delta", **at, "delta": "{}"})
+    else:
+        kind, texts = ("refusal", ["No."]) if ending == "refusal" else ("output_text", ["Hi ", "there"])
+        empty = {"type": kind, kind.removeprefix("output_"): "", "annotations": []}
+        parts.append({"type": "response.content_part.added", **at, "content_index": 0, "part": empty})
+        parts += [{"type": f"response.{kind}.delta", **at, "content_index": 0, "delta": text} for text in texts]
+    parts.append({"type": f"response.{whole['status']}", "response": whole})
+    numbered = [{**part, "sequence_number": number} for number, part in enumerate(parts)]
+    return say.Parts(numbered, done=False)
+
+
+def legacy_whole(say: Any, ending: str) -> Any:
+    choice = {"index": 0, "text": "Hi there", "finish_reason": "length" if ending == "length" else "stop"}
+    answer = {"id": "c1", "object": "text_completion", "created": 1, "model": "tiny-1"}
+    return {**answer, "choices": [choice], "usage": say.usage_chunk()["usage"]}
+
+
+def legacy_parts(say: Any, ending: str) -> Any:
+    whole = {name: value for name, value in legacy_whole(say, ending).items() if name != "usage"}
+    reason = whole["choices"][0]["finish_reason"]
+    said = (("Hi ", None), ("there", None), ("", reason))
+    return [{**whole, "choices": [{"index": 0, "text": text, "finish_reason": finish}]} for text, finish in said]
+
+
+WHOLE = {"chat": chat_whole, "responses": response_whole, "legacy": legacy_whole}
+PARTS = {"chat": chat_parts, "responses": response_parts, "legacy": legacy_parts}
+
+
+# What the app does.
+
+
+async def settled(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+@contextlib.asynccontextmanager
+async def opened(asked: Any):
+    """An answer, a stream, or what a manager gives: sync and async alike."""
+    if hasattr(asked, "__aenter__"):
+        async with asked as value:
+            yield value
+    elif hasattr(asked, "__enter__") and not inspect.isawaitable(asked):
+        with asked as value:
+            yield value
+    else:
+        value = await settled(asked)
+        if hasattr(value, "__enter__") or hasattr(value, "__aenter__"):
+            async with opened(value) as inner:
+                yield inner
+        else:
+            yield value
+
+
+async def parsed(value: Any) -> Any:
+    """What a raw response holds."""
+    return await settled(value.parse()) if hasattr(value, "parse") and hasattr(value, "http_response") else value
+
+
+def shows_text(part: Any) -> bool:
+    """Whether a part, or a helper's event, shows the beginning of the answer."""
+    if getattr(part, "type", None) in {"content.delta", "response.output_text.delta"}:
+        return True
+    choices = getattr(part, "choices", None) or [None]
+    text = getattr(getattr(choices[0], "delta", None), "content", None) or getattr(choices[0], "text", None)
+    return bool(text)
+
+
+async def read(stream: Any, *, until_text: bool = False) -> None:
+    if hasattr(stream, "__aiter__"):
+        async for part in stream:
+            if until_text and shows_text(part):
+                return
+    else:
+        for part in stream:
+            if until_text and shows_text(part):
+                return
+
+
+async def use(surface: Surface, client: Any, ending: str) -> None:
+    """Ask, and read the answer to the ending."""
+    if ending == "abandoned":
+        await abandon(surface, client)
+        gc.collect()
+        return
+    async with opened(surface.ask(client)) as value:
+        answer = await parsed(value)
+        if surface.is_stream:
+            await read(answer, until_text=ending == "closed")
+            if ending == "closed":
+                await settled((getattr(answer, "close", None) or answer.response.close)())
+
+
+async def abandon(surface: Surface, client: Any) -> None:
+    asked = surface.ask(client)
+    if hasattr(asked, "__aenter__"):
+        value = await asked.__aenter__()
+    elif hasattr(asked, "__enter__"):
+        value = asked.__enter__() if not isinstance(asked, openai.Stream) else asked
+    else:
+        value = await settled(asked)
+    await read(await parsed(value), until_text=True)
+
+
+# What should arrive.
+
+
+def expected(surface: Surface, ending: str) -> list[Any]:
+    failed = {**BASE, "event": "Turn Failed"}
+    if ending == "error":
+        return [*OPENED, {**failed, "error": "InternalServerError"}]
+    if ending == "cancelled" and not surface.is_stream:
+        return [*OPENED, {**failed, "error": "CancelledError"}]
+    if ending == "tool call":
+        return OPENED
+    if ending == "length" and surface.is_parsed_strictly:
+        return [*OPENED, {**failed, "model": "tiny-1", **USED, "error": "LengthFinishReasonError"}]
+    turn = {**BASE, "event": "Conversation Turn", "model": "tiny-1"}
+    if surface.is_stream:
+        turn["time_to_first_token_ms"] = "ms"
+    if ending in ANSWERED:
+        used = USED if surface.tells_usage else {}
+        return [*OPENED, {**turn, **used, "assistant": "No." if ending == "refusal" else "Hi there"}]
+    return [*OPENED, {**turn, "assistant": "Hi ", "interrupted": True}]
+
+
+@pytest.mark.parametrize(("surface", "ending"), cases(is_async=False))
+def test_a_sync_client(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, arrived: Any, say: Any, surface: Surface, ending: str
+):
+    provider.answers(reply(say, surface, ending))
+    run(use(surface, wrap(provider.client(), client=client), ending), surface, ending)
+    assert arrived() == expected(surface, ending)
+
+
+@pytest.mark.parametrize(("surface", "ending"), cases(is_async=True))
+def test_an_async_client(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, arrived: Any, say: Any, surface: Surface, ending: str
+):
+    recording = wrap(provider.client(openai.AsyncOpenAI), client=client)
+    if ending == "cancelled":
+        asyncio.run(cancel(provider, recording, say, surface))
+    else:
+        provider.answers(reply(say, surface, ending))
+        run(use(surface, recording, ending), surface, ending)
+    assert arrived() == expected(surface, ending)
+
+
+def run(using: Any, surface: Surface, ending: str) -> None:
+    """Use it, and see that the app gets the error that it gets without us."""
+    raised: Any = contextlib.nullcontext()
+    if ending == "error":
+        raised = pytest.raises(openai.InternalServerError)
+    elif ending == "length" and surface.is_parsed_strictly:
+        raised = pytest.raises(openai.LengthFinishReasonError)
+    with raised:
+        asyncio.run(using)
+
+
+async def cancel(provider: Any, client: Any, say: Any, surface: Surface) -> None:
+    """Cancel the app's task while it waits for the next part."""
+    waits, never = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await never.wait()
+
+    if surface.is_stream:
+        parts = reply(say, surface, "completed")
+        parts = parts.parts if isinstance(parts, say.Parts) else parts
+        first = next(at for at, part in enumerate(parts) if "Hi " in str(part))
+        provider.answers(say.Parts([*parts[: first + 1], wait]))
+    else:
+        provider.answers(say.Parts([wait], done=False))
+    using = asyncio.create_task(use(surface, client, "completed"))
+    await waits.wait()
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
