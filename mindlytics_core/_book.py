@@ -43,6 +43,10 @@ class Book:
         idle_timeout: Seconds of silence after which a named conversation, or a session, ends.
 
         end_on_exit: Whether the exit of the process also ends what the app has named.
+
+        clock: Time.
+
+        call_at: Has something called at a time of the monotonic clock; the worker by default.
     """
 
     def __init__(
@@ -54,11 +58,15 @@ class Book:
         editor: Editor,
         idle_timeout: float,
         end_on_exit: bool,
+        clock: Clock | None = None,
+        call_at: Callable[[float, Callable[[], None]], None] | None = None,
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock or Clock()
         #: Where it records.
         self.destination = config.destination
         self.worker = PROCESS.worker(config.destination, delivery, config.spool_dir)
+        #: Has something called at a time of the monotonic clock.
+        self.call_at = call_at or self.worker.call_at
         self.project_id = config.destination.project_id
         self.requests = Requests(config.destination, delivery)
         self._config = config
@@ -74,7 +82,7 @@ class Book:
         #: Taken by the first close that gives the worker back: others may be using it still.
         self._given_back = threading.Lock()
         self._live: weakref.WeakValueDictionary[str, Lifecycle] = weakref.WeakValueDictionary()
-        self._sessions = OpenSessions(self.clock, self.worker.call_at, idle_timeout)
+        self._sessions = OpenSessions(self.clock, self.call_at, idle_timeout)
         self._conversations = Conversations(self, idle_timeout=idle_timeout)
         PROCESS.add_ender(self)
 
@@ -132,10 +140,6 @@ class Book:
         PROCESS.keep(self, open_now=bool(self._sessions))
 
     # What conversations need.
-
-    def call_at(self, when: float, task: Callable[[], None]) -> None:
-        """Have `task` called at a time of the monotonic clock."""
-        self.worker.call_at(when, task)
 
     def lifecycle(
         self, ids: Ids, *, for_conversation: str | None = None, attributes: Properties | None = None

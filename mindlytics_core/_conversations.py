@@ -221,7 +221,8 @@ class Conversations:
             own_session=ids.session_id is None,
             wait=self._idle_timeout if named_as else continue_within,
         )
-        conversation.lifecycle.start_conversation(conversation.conversation_id, at, properties)
+        lifecycle = conversation.lifecycle
+        lifecycle.start_conversation(conversation.conversation_id, at, properties, ids.other_than(lifecycle.identity))
         self._open.add(conversation)
         if conversation.named_as is not None:
             self._named[conversation.named_as] = conversation

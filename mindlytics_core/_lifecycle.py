@@ -41,10 +41,20 @@ class Recorder(Protocol):
 
 
 class _Last(NamedTuple):
-    """The last event of an open conversation: its timestamp, and when it was recorded on the monotonic clock."""
+    """
+    What is known of an open conversation.
+
+    Attributes:
+        at: The latest timestamp in it.
+
+        touched: When its last event was recorded, on the monotonic clock.
+
+        identity: Whose it is, where that is somebody else than the session's.
+    """
 
     at: str
     touched: float
+    identity: Identity | None
 
 
 class Lifecycle:
@@ -161,26 +171,47 @@ class Lifecycle:
             return self._emit(kind, at, **fields)
 
     def record_in_conversation(
-        self, kind: type[_model.Event], at: str, conversation_id: str | None, **fields: Any
+        self,
+        kind: type[_model.Event],
+        at: str,
+        conversation_id: str | None,
+        *,
+        identity: Identity | None = None,
+        **fields: Any,
     ) -> Receipt:
         """Start session and conversation if that is still to be done, and record one event there."""
         with self.lock:
             inside = conversation_id or self._own()
-            self.start_conversation(inside, at, {})
-            receipt = self._emit(kind, at, conversation_id=inside, **fields)
+            self.start_conversation(inside, at, {}, identity)
+            receipt = self._emit(kind, at, identity, conversation_id=inside, **fields)
             self._touch(inside, at)
             return receipt
 
-    def start_conversation(self, conversation_id: str | None, at: str, properties: Properties) -> Receipt:
-        """Start a conversation unless it is open."""
+    def start_conversation(
+        self, conversation_id: str | None, at: str, properties: Properties, identity: Identity | None = None
+    ) -> Receipt:
+        """
+        Start a conversation unless it is open.
+
+        Args:
+            conversation_id: Its id; None for the session's own.
+
+            at: When.
+
+            properties: Sent with the start.
+
+            identity: Whose it is, where that is somebody else than the session's.
+        """
         with self.lock:
             self._start(at)
             inside = conversation_id or self._own()
             if self.is_open(inside):
                 return NOT_TAKEN
-            receipt = self._emit(_model.ConversationStarted, at, conversation_id=inside, properties=properties)
+            receipt = self._emit(
+                _model.ConversationStarted, at, identity, conversation_id=inside, properties=properties
+            )
             if not self._ended:
-                self._open[inside] = _Last(at, self.touched)
+                self._open[inside] = _Last(at, self.touched, identity)
                 self._finished.pop(inside, None)
                 # For a session of this process's own the second time; for an inherited one the first.
                 self._recorder.opened(self)
@@ -210,7 +241,8 @@ class Lifecycle:
             self._open.pop(which, None)
             self._parents = self._parents and self._parents - {which}
             self._finish(which)
-            return self._emit(_model.ConversationEnded, at, conversation_id=which, properties=properties)
+            identity = last.identity if last else None
+            return self._emit(_model.ConversationEnded, at, identity, conversation_id=which, properties=properties)
 
     def end(self, at: str | None, attributes: Properties) -> Receipt:
         """
@@ -283,8 +315,8 @@ class Lifecycle:
             if self._announce:
                 self._emit(_model.SessionStarted, at, attributes=self._attributes)
 
-    def _emit(self, kind: type[_model.Event], at: str, **fields: Any) -> Receipt:
-        event = kind(session_id=self.session_id, timestamp=at, identity=self.identity, **fields)
+    def _emit(self, kind: type[_model.Event], at: str, identity: Identity | None = None, **fields: Any) -> Receipt:
+        event = kind(session_id=self.session_id, timestamp=at, identity=identity or self.identity, **fields)
         if self._ended:
             return self._recorder.refuse(event)
         self._last_at = max(self._last_at or at, at)
@@ -294,7 +326,7 @@ class Lifecycle:
     def _touch(self, conversation_id: str, at: str) -> None:
         last = self._open.pop(conversation_id, None)
         if last is not None:
-            self._open[conversation_id] = _Last(max(last.at, at), self.touched)
+            self._open[conversation_id] = _Last(max(last.at, at), self.touched, last.identity)
 
     def _end_quietest(self) -> None:
         if len(self._open) > MOST_OPEN:

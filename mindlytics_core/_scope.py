@@ -51,6 +51,11 @@ class Ids:
         """The user and the device."""
         return _model.Identity(self.user_id, self.device_id)
 
+    def other_than(self, known: _model.Identity) -> _model.Identity | None:
+        """Who these ids name, if that is somebody else than a session's own; what is not set here is the session's."""
+        named = _model.Identity(self.user_id or known.user_id, self.device_id or known.device_id)
+        return None if named == known else named
+
 
 _ID_NAMES = tuple(field.name for field in fields(Ids))
 NO_IDS = Ids()
@@ -67,10 +72,15 @@ class Scope:
     """
 
     def __init__(self, ids: Ids, properties: _model.Properties) -> None:
-        self.ids = ids
+        self._ids = ids
         self.properties = properties
         self._context = contextvars.Context()
         self._on_leave: dict[object, Callable[[], None]] = {}
+
+    @property
+    def ids(self) -> Ids:
+        """The ids that apply."""
+        return self._ids
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """
@@ -224,9 +234,21 @@ class conversation:  # noqa: N801  # reads as a word: `with conversation(...)`
         self.__exit__(kind, error, trace)
 
 
-def enter(ids: Ids) -> Token[Scope | None]:
-    """Open a scope that ends nothing when it is left."""
-    return Scope(ids, {}).enter()
+class _Following(Scope):
+    """A scope whose ids may change while it is open."""
+
+    def __init__(self, read: Callable[[], Ids]) -> None:
+        super().__init__(NO_IDS, {})
+        self._read = read
+
+    @property
+    def ids(self) -> Ids:
+        return self._read()
+
+
+def enter(read: Callable[[], Ids]) -> Token[Scope | None]:
+    """Open a scope that ends nothing when it is left, and whose ids are asked for each time."""
+    return _Following(read).enter()
 
 
 def leave(token: Token[Scope | None]) -> None:

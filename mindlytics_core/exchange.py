@@ -102,6 +102,7 @@ class Exchange:
         self.ids = ids
         self.user = user
         self.assistant_id = assistant_id
+        self._identity = ids.other_than(conversation.lifecycle.identity)
         self._book = book
         self._messages = tuple(messages)
         self._properties = dict(properties)
@@ -367,10 +368,7 @@ class Exchange:
             usage = tokens.usage(model)
             properties |= tokens.properties() | (usage.properties() if usage else {"model": model})
         self._record_other_models()
-        lifecycle = self.conversation.lifecycle
-        lifecycle.record_in_conversation(
-            _model.Tracked, self._now(), self.conversation_id, name=_model.TURN_FAILED, properties=properties
-        )
+        self._record(_model.Tracked, name=_model.TURN_FAILED, properties=properties)
 
     def _record_other_models(self) -> None:
         for model, tokens in self._tokens.items():
@@ -382,9 +380,9 @@ class Exchange:
         latency = _milliseconds(self._book.clock.monotonic() - self._started)
         return {**self._properties, "turn_id": self.turn_id, "latency_ms": latency}
 
-    def _record(self, kind: type[_model.ConversationEvent], **fields: Any) -> None:
+    def _record(self, kind: type[_model.Event], **fields: Any) -> None:
         lifecycle = self.conversation.lifecycle
-        lifecycle.record_in_conversation(kind, self._now(), self.conversation_id, **fields)
+        lifecycle.record_in_conversation(kind, self._now(), self.conversation_id, identity=self._identity, **fields)
 
     def _now(self) -> str:
         return iso(self._book.clock.wall())

@@ -209,10 +209,11 @@ class Session(Tracking):
             await self._stop_after_end(delivered=bool(result))
 
     def _enter(self) -> None:
-        identity = self.identity
-        ids = Ids(identity.user_id, identity.device_id, self.session_id, self.conversation_id)
-        self._entered.append((_scope.enter(ids), current.set(self)))
+        self._entered.append((_scope.enter(self._ids), current.set(self)))
         self._listen_to_callbacks()
+
+    def _ids(self) -> Ids:
+        return Ids(self.id, self.device_id, self.session_id, self.conversation_id)
 
     def _leave(self) -> bool:
         scope, session = self._entered.pop()
