@@ -189,10 +189,12 @@ class Conversations:
             self._pause(conversation, conversation.wait or self._idle_timeout)
 
     def end(self, conversation_id: str, session_id: str | None = None) -> None:
-        """End a named conversation."""
+        """End a named conversation, once no exchange in it is in progress."""
         with self._lock:
             found = self._named.get((session_id, conversation_id))
-            if found is not None:
+            if found is not None and found.running:
+                found.wait = 0.0
+            elif found is not None:
                 self._end(found)
 
     def give_up_all(self) -> None:
@@ -238,7 +240,8 @@ class Conversations:
         conversation.lifecycle.end_exchange(conversation.conversation_id)
         if conversation.running:
             return
-        if not silence or not conversation.is_open:
+        # One that was ended meanwhile is no longer held here, also when its id has begun anew.
+        if not silence or not conversation.is_open or conversation not in self._open:
             self._end(conversation)
             return
         conversation.silence = silence

@@ -1,6 +1,7 @@
 """A session: one visit of one user or device."""
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -209,7 +210,9 @@ class Session(Tracking):
             await self._stop_after_end(delivered=bool(result))
 
     def _enter(self) -> None:
-        self._entered.append((_scope.enter(self._ids), current.set(self)))
+        # In this order, so that the scope takes the session along to other threads.
+        session = current.set(self)
+        self._entered.append((_scope.enter(self._ids), session))
         self._listen_to_callbacks()
 
     def _ids(self) -> Ids:
@@ -218,7 +221,8 @@ class Session(Tracking):
     def _leave(self) -> bool:
         scope, session = self._entered.pop()
         _scope.leave(scope)
-        current.reset(session)
+        with contextlib.suppress(ValueError):  # left in another context than it was entered in
+            current.reset(session)
         if self._entered:
             return False
         self._closed = True

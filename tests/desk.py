@@ -33,6 +33,7 @@ class Desk:
         self.wall = 1_700_000_000.0
         self.now = 1_000.0
         self.recorded: list[Event] = []
+        self._wire: list[dict[str, Any]] = []
         self.count = 0
         self._keep = keep
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -51,7 +52,8 @@ class Desk:
     @property
     def events(self) -> list[dict[str, Any]]:
         """What has left so far, as it would be on the wire."""
-        return [dict(to_wire(event)) for event in self.recorded]
+        self._wire += [dict(to_wire(event)) for event in self.recorded[len(self._wire) :]]
+        return self._wire
 
     def session(self, **arguments: Any) -> Session:
         """A session as `Client.create_session` makes it."""
