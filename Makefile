@@ -45,7 +45,7 @@ record: $(READY) ## make the tests' recordings anew against the small real model
 	@$(BIN)/python -m pytest --record-mode=rewrite -m recorded
 
 clean: ## remove what was built
-	rm -rf $(VENV) $(OLDEST) dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) .venv-rivals dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer (with venv) is needed; name one: make PYTHON=... demo" >&2; exit 1; }

@@ -4,7 +4,7 @@ from mindlytics_core._answers import APIResponse
 from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
 from mindlytics_core._decode import event_from_json
-from mindlytics_core._guard import guarded
+from mindlytics_core._guard import call_guarded, guarded
 from mindlytics_core._history import Message
 from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost
 from mindlytics_core._receipt import Receipt
@@ -57,6 +57,7 @@ __all__ = [
     "TokenBasedCost",
     "__version__",
     "add_session_finder",
+    "call_guarded",
     "claim_model_call",
     "conversation",
     "current_scope",

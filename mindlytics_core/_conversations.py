@@ -151,9 +151,10 @@ class Conversations:
 
             answer_id: What a later input may call the answer by.
         """
-        seen = look(ids, messages)
+        # A conversation that does not wait is never looked for; and to look at long inputs takes its time.
+        seen = look(ids, messages) if messages and conversation.wait else None
         with self._lock:
-            if messages and conversation.wait:
+            if seen is not None:
                 self._known.add(seen, conversation, _name(ids, answer_id))
             self._pause(conversation, conversation.wait)
 

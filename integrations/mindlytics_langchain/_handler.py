@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, Self
 from uuid import UUID
 
-from mindlytics_core import Client, Ids, default_client, guarded
+from mindlytics_core import Client, Ids, call_guarded, default_client
 from mindlytics_langchain import _graphs
 from mindlytics_langchain._current import show_current_session
 from mindlytics_langchain._json import as_json
@@ -29,8 +29,7 @@ def _hook(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def hook(*args: P.args, **kwargs: P.kwargs) -> None:
-        with guarded(place):
-            function(*args, **kwargs)
+        call_guarded(place, function, *args, **kwargs)
 
     return hook
 

@@ -9,12 +9,15 @@ from mindlytics_core import Ids
 _PREFIX = "mindlytics_"
 _NAMES = ("user_id", "device_id", "session_id", "conversation_id")
 _THREAD = "thread_id"
+_OURS = frozenset(_PREFIX + name for name in _NAMES)
+_FRAMEWORK_NAMES = frozenset((*_NAMES, _THREAD))
+_NO_IDS = Ids()
 
 
 def call_ids(metadata: Mapping[str, Any] | None) -> Ids:
     """The ids given with the call, as `metadata={"mindlytics_user_id": …}`."""
-    if not metadata:
-        return Ids()
+    if not metadata or _OURS.isdisjoint(metadata):
+        return _NO_IDS
     return Ids(**{name: as_id(metadata.get(_PREFIX + name)) for name in _NAMES})
 
 
@@ -28,9 +31,13 @@ def framework_ids(*sources: Mapping[str, Any] | None) -> Ids:
     Args:
         sources: Metadata and `configurable`, the first to be believed first.
     """
-    found = {name: _first(sources, name) for name in _NAMES}
-    found["conversation_id"] = _first(sources, _THREAD) or found["conversation_id"] or found["session_id"]
-    return Ids(**found)
+    found = dict[str, Any]()
+    for source in filter(None, reversed(sources)):
+        found.update((name, known) for name in _FRAMEWORK_NAMES & source.keys() if (known := as_id(source[name])))
+    if not found:
+        return _NO_IDS
+    conversation_id = found.get(_THREAD) or found.get("conversation_id") or found.get("session_id")
+    return Ids(found.get("user_id"), found.get("device_id"), found.get("session_id"), conversation_id)
 
 
 def thread_id(*sources: Mapping[str, Any] | None) -> str | None:

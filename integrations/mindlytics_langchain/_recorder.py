@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -41,14 +41,14 @@ class Recorder:
         """The client; the default one is asked for when it is needed, and again when it was closed."""
         if self._client is None or (self._is_default and self._client.is_closed):
             self._client = default_client()
-            self._tables = tables_of(self._client)
         return self._client
 
     @property
     def tables(self) -> Tables:
         """What it shares with the other handlers of its client."""
-        client = self.client
-        return self._tables or tables_of(client)
+        if self._tables is None or self._is_default:
+            self._tables = tables_of(self.client)
+        return self._tables
 
     def begin(
         self,
@@ -76,19 +76,15 @@ class Recorder:
 
             silent: Whether it is no exchange when it is a root.
         """
-        client, tables = self.client, self.tables
-
-        def parents() -> Iterator[UUID]:
-            yield from filter(None, (parent_run_id,))
-            yield from filter(None, (ambient_parent(),))
+        tables = self.tables
 
         def new() -> Recording:
-            opening = Opening(client, self.settings, tables.waiting, metadata=metadata, name=name)
+            opening = Opening(self.client, self.settings, tables.waiting, metadata=metadata, name=name)
             return Recording(opening, given, silent=silent)
 
-        run = tables.runs.begin(run_id, parents, name or "", new)
-        if run is not None and not run.is_root:
-            is_direct = parent_run_id == run.root_id
+        run = tables.runs.begin(run_id, parent_run_id, ambient_parent, name or "", new)
+        if run is not None and not run.is_root and run.recording.is_unopened:
+            is_direct = parent_run_id == run.tree.root_id
             run.recording.child_started(metadata, ambient_configurable(), is_direct=is_direct)
         return run
 
@@ -126,6 +122,7 @@ class Recorder:
         run = self.tables.runs.end(run_id)
         if run is not None and run.watch is not None:
             run.watch.stop()
+            run.watch = None
         return run
 
     def fail(self, run_id: UUID, error: BaseException, given: Any = None) -> Run | None:
@@ -146,6 +143,5 @@ class Recorder:
 
     def sweep(self, run: Run) -> None:
         """Forget the tree once nothing more can be recorded of it."""
-        runs = self.tables.runs
-        if run.recording.is_over and not runs.is_running(run.root_id):
-            runs.sweep(run.root_id)
+        if run.recording.is_over and not run.tree.is_running:
+            self.tables.runs.sweep(run.tree)

@@ -63,6 +63,11 @@ class Recording:
         #: What was delivered of a sync stream that was left, while its model is still being drained.
         self._left_at: str | None = None
 
+    @property
+    def is_unopened(self) -> bool:
+        """Whether it has no exchange so far, and may still get one."""
+        return self._exchange is None and not self.is_over
+
     def exchange(self) -> Exchange | None:
         """The exchange, opened if that is still to be done; None once it is over."""
         with self._lock:
@@ -74,7 +79,7 @@ class Recording:
         self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None, *, is_direct: bool
     ) -> None:
         """A part of the run begins: what it knows of ids, the root could not know."""
-        if self._exchange is None and not self.is_over:
+        if self.is_unopened:
             self._opening.note_child(metadata, configurable, is_direct=is_direct)
 
     def model_started(

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,10 +12,34 @@ from mindlytics_langchain._watch import Watch
 
 #: Roots open at once; beyond it the quietest is given up.
 MOST_ROOTS = 10_000
-#: Seconds without any event after which a root is given up: LangChain reports no end of some cancelled runs.
+#: Seconds without any new run in it after which a root is given up: LangChain reports no end of some cancelled runs.
 AGE_LIMIT = 3600.0
 #: Ended runs that are still known, so that what comes late does not look like something new.
 _MOST_LATE = 5_000
+
+
+@dataclass(slots=True)
+class Tree:
+    """
+    A root run with all that runs below it.
+
+    Attributes:
+        root_id: LangChain's id of the root.
+
+        recording: What is recorded of it.
+
+        touched: When its latest run began, on the table's clock.
+
+        run_ids: All of its runs, the root first.
+
+        is_running: Whether the root has not ended.
+    """
+
+    root_id: UUID
+    recording: Recording
+    touched: float
+    run_ids: list[UUID] = field(default_factory=list)
+    is_running: bool = True
 
 
 @dataclass(slots=True)
@@ -26,9 +50,9 @@ class Run:
     Attributes:
         run_id: LangChain's id of it.
 
-        root_id: The run at the top of its tree.
+        tree: What it is a part of.
 
-        recording: What is recorded of that tree.
+        is_root: Whether it is the top of its tree.
 
         name: What it is called.
 
@@ -42,8 +66,8 @@ class Run:
     """
 
     run_id: UUID
-    root_id: UUID
-    recording: Recording
+    tree: Tree
+    is_root: bool
     name: str
     args: str | None = None
     started: float = field(default_factory=time.monotonic)
@@ -51,20 +75,13 @@ class Run:
     watch: Watch | None = None
 
     @property
-    def is_root(self) -> bool:
-        """Whether it is the top of its tree."""
-        return self.run_id == self.root_id
+    def recording(self) -> Recording:
+        """What is recorded of its tree."""
+        return self.tree.recording
 
     def milliseconds(self) -> float:
         """How long it has been running."""
         return (time.monotonic() - self.started) * 1000
-
-
-@dataclass(slots=True)
-class _Tree:
-    recording: Recording
-    run_ids: list[UUID]
-    touched: float
 
 
 class RunTable:
@@ -81,14 +98,19 @@ class RunTable:
         self._lock = threading.RLock()
         self._runs: dict[UUID, Run] = {}
         #: By root, the quietest first.
-        self._trees: OrderedDict[UUID, _Tree] = OrderedDict()
+        self._trees: OrderedDict[UUID, Tree] = OrderedDict()
         self._late: OrderedDict[UUID, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._runs)
 
     def begin(
-        self, run_id: UUID, parents: Callable[[], Iterable[UUID]], name: str, new: Callable[[], Recording]
+        self,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        ambient_parent: Callable[[], UUID | None],
+        name: str,
+        new: Callable[[], Recording],
     ) -> Run | None:
         """
         Note the start of a run; None if it is known already, or belongs to a tree that is over.
@@ -96,24 +118,27 @@ class RunTable:
         Args:
             run_id: LangChain's id of it.
 
-            parents: The runs that it may be a part of, the likeliest first.
+            parent_run_id: The run that it says it is a part of.
+
+            ambient_parent: Tells the run that it is made in, where it says nothing that is known.
 
             name: What it is called.
 
             new: Makes the recording of a new tree.
         """
         with self._lock:
-            if run_id in self._runs or run_id in self._late:
+            if self._is_known(run_id):
                 return None
-            for parent in parents():
-                if parent in self._runs:
-                    return self._add(run_id, self._runs[parent].root_id, name)
-                if parent in self._late:
-                    self._remember(run_id)
-                    return None
+            parent_id = parent_run_id if self._is_known(parent_run_id) else ambient_parent()
+            parent = None if parent_id is None else self._runs.get(parent_id)
+            if parent is not None:
+                return self._add(run_id, parent.tree, name)
+            if parent_id in self._late:
+                self._remember([run_id])
+                return None
             self._give_up_quiet()
-            self._trees[run_id] = _Tree(new(), [], self._clock())
-            return self._add(run_id, run_id, name)
+            tree = self._trees[run_id] = Tree(run_id, new(), self._clock())
+            return self._add(run_id, tree, name)
 
     def end(self, run_id: UUID) -> Run | None:
         """Note the end of a run; None if it is not known, or has ended before."""
@@ -122,6 +147,8 @@ class RunTable:
             if run is None or not run.is_open:
                 return None
             run.is_open = False
+            if run.is_root:
+                run.tree.is_running = False
             return run
 
     def find(self, run_id: UUID) -> Run | None:
@@ -133,31 +160,33 @@ class RunTable:
         """Whether a run has begun and not ended."""
         return self.find(run_id) is not None
 
-    def sweep(self, root_id: UUID) -> None:
+    def sweep(self, tree: Tree) -> None:
         """Forget a whole tree: it is over."""
         with self._lock:
-            tree = self._trees.pop(root_id, None)
-            for run_id in tree.run_ids if tree else ():
-                del self._runs[run_id]
-                self._remember(run_id)
+            if self._trees.pop(tree.root_id, None) is not None:
+                for run_id in tree.run_ids:
+                    del self._runs[run_id]
+                self._remember(tree.run_ids)
 
-    def _add(self, run_id: UUID, root_id: UUID, name: str) -> Run:
-        tree = self._trees[root_id]
-        tree.run_ids.append(run_id)
+    def _add(self, run_id: UUID, tree: Tree, name: str) -> Run:
         tree.touched = self._clock()
-        self._trees.move_to_end(root_id)
-        run = self._runs[run_id] = Run(run_id, root_id, tree.recording, name)
+        self._trees.move_to_end(tree.root_id)
+        run = self._runs[run_id] = Run(run_id, tree, run_id == tree.root_id, name)
+        tree.run_ids.append(run_id)
         return run
+
+    def _is_known(self, run_id: UUID | None) -> bool:
+        return run_id in self._runs or run_id in self._late
 
     def _give_up_quiet(self) -> None:
         while self._trees:
-            root_id, tree = next(iter(self._trees.items()))
+            tree = next(iter(self._trees.values()))
             if len(self._trees) < MOST_ROOTS and self._clock() - tree.touched < AGE_LIMIT:
                 return
-            self.sweep(root_id)
+            self.sweep(tree)
             tree.recording.give_up()
 
-    def _remember(self, run_id: UUID) -> None:
-        self._late[run_id] = None
-        if len(self._late) > _MOST_LATE:
+    def _remember(self, run_ids: list[UUID]) -> None:
+        self._late.update(dict.fromkeys(run_ids))
+        while len(self._late) > _MOST_LATE:
             self._late.popitem(last=False)

@@ -62,6 +62,8 @@ class Said:
         self.first: Prompt | None = None
         #: Whether the arguments of the last model call's tools are its answer.
         self.wants_call = False
+        #: The user's words, and what they were read from.
+        self._read: tuple[Any, Prompt | None, str] | None = None
         self._results: deque[Result] = deque(maxlen=_MOST_RESULTS)
         #: What has reached the user of the model call that streams now.
         self._seen: list[str] = []
@@ -84,7 +86,13 @@ class Said:
         self._seen.append(text)
 
     def user(self) -> str:
-        """What the user said."""
+        """What the user said, as far as it is known by now."""
+        read = self._read
+        if read is None or read[0] is not self.given or read[1] is not self.first:
+            read = self._read = (self.given, self.first, self._user())
+        return read[2]
+
+    def _user(self) -> str:
         text = _words.asked(self.given)
         if text is not None or self.first is None:
             return _words.whole_input(self.given) if text is None else text

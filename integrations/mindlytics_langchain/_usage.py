@@ -98,4 +98,4 @@ def _tokens(message: AIMessage | None, output: Mapping[str, Any]) -> tuple[Any, 
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if isinstance(value, dict | Mapping) else _NOTHING

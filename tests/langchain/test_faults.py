@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -113,12 +114,18 @@ class Recorded(Recording):
         self.given_up = True
 
 
+def begin(
+    table: RunTable, run_id: uuid.UUID, new: Callable[[], Recording] = Recorded, parent: uuid.UUID | None = None
+) -> None:
+    table.begin(run_id, parent, lambda: None, "", new)
+
+
 def test_the_run_table_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_runs, "MOST_ROOTS", 3)
     table = RunTable()
     recordings = [Recorded() for _ in range(5)]
     for recording in recordings:
-        table.begin(uuid.uuid4(), tuple, "", lambda recording=recording: recording)
+        begin(table, uuid.uuid4(), lambda recording=recording: recording)
 
     assert len(table) == 3
     assert [recording.given_up for recording in recordings] == [True, True, False, False, False]
@@ -128,12 +135,12 @@ def test_a_busy_run_is_not_the_one_that_is_given_up():
     now = [0.0]
     table = RunTable(lambda: now[0])
     old, busy, new = (uuid.uuid4() for _ in range(3))
-    table.begin(old, tuple, "", Recorded)
-    table.begin(busy, tuple, "", Recorded)
+    begin(table, old)
+    begin(table, busy)
     now[0] = 3000.0
-    table.begin(uuid.uuid4(), lambda: [busy], "", Recorded)
+    begin(table, uuid.uuid4(), parent=busy)
     now[0] = 4000.0
-    table.begin(new, tuple, "", Recorded)
+    begin(table, new)
 
     assert [table.is_running(run_id) for run_id in (old, busy, new)] == [False, True, True]
 
