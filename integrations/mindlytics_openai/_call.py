@@ -9,7 +9,7 @@ from mindlytics_openai._raw_body import EventBody, WholeBody
 from mindlytics_openai._recording import Recording
 from mindlytics_openai._request import RawMode, body_of, raw_mode, surface_of, with_usage, without_ids
 from mindlytics_openai._settings import Settings
-from mindlytics_openai._stream import Observer
+from mindlytics_openai._stream import Observer, hide_usage
 from mindlytics_openai._usage_support import USAGE_SUPPORT
 
 
@@ -79,22 +79,27 @@ class Call:
     def answered(self, answer: Any) -> Any:
         """Record the answer, or watch it while it comes; give it back as it is."""
         if self._fetches is not None:
-            with guarded("openai.fetch"):
+            with self._fetches.closing("openai.fetch"):
                 self._complete(self._fetches, answer)
         if self._recording is not None:
-            is_watched = False
             with self._recording.closing("openai.answer"):
                 self._observe(self._recording, answer)
-                is_watched = True
-            if self._asked:
-                # What cannot be watched must not be asked for more than the app wants to see.
-                USAGE_SUPPORT.learn(self._asked, takes=is_watched and self._unasked is not None)
+            with guarded("openai.usage"):
+                self._settle_usage(answer)
         return answer
 
     def _ask_usage(self, server: str) -> None:
         if USAGE_SUPPORT.may_ask(server):
             self._asked, self._unasked = server, self.options
             self.options = with_usage(self.options)
+
+    def _settle_usage(self, answer: Any) -> None:
+        """The server took our question, or was asked without it; what it takes is remembered."""
+        if self._asked is None:
+            return
+        if self._unasked is not None:
+            hide_usage(answer)
+        USAGE_SUPPORT.learn(self._asked, takes=self._unasked is not None)
 
     def _observe(self, recording: Recording, answer: Any) -> None:
         if self._raw_mode is RawMode.UNREAD or (self._raw_mode is RawMode.READ and self._is_stream):

@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
-from mindlytics_core import guarded
-from mindlytics_openai._fields import read
+from mindlytics_core import call_guarded, guarded
 from mindlytics_openai._recording import Recording
 from mindlytics_openai._response_hooks import Hooks
 from mindlytics_openai._surface import Collector
@@ -35,7 +34,7 @@ class Observer:
 
     def watch(self, stream: Any) -> None:
         """Be told of everything that happens to a stream of the SDK's."""
-        stream._iterator = self._parts(stream._iterator)  # noqa: SLF001  # what feeds `next`, `for` and every helper
+        stream._iterator = _watched(stream._iterator, self)  # noqa: SLF001  # what feeds `next`, `for` and every helper
         # The chat helper closes the response and never the stream.
         self._hooks.on_close(stream.response, self.closed)
         # A stream that is let go of unread or half read tells nobody.
@@ -63,7 +62,7 @@ class Observer:
                 # The guard inside has swallowed a fault of ours: what was read is not what the user saw.
                 self._release()
                 self._recording.give_up()
-        return not (self._hides_usage and self._is_usage(part))
+        return not (self._hides_usage and call_guarded("openai.usage", _is_usage, part))
 
     def over(self, error: BaseException) -> None:
         """A read found the end, or an error."""
@@ -84,21 +83,8 @@ class Observer:
                     has_begun = True
                     self._recording.exchange.first_token()
 
-    def _parts(self, source: Any) -> Any:
-        return (AsyncParts if hasattr(source, "__anext__") else Parts)(source, self)
-
     def _parts_of(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args, **kwargs: self._parts(read(*args, **kwargs))
-
-    @staticmethod
-    def _is_usage(part: Any) -> bool:
-        if read(part, "usage") is not None:
-            return not read(part, "choices")
-        # Because usage was asked for, every other chunk says that it has none; without us it would not.
-        said = getattr(part, "__pydantic_fields_set__", None)
-        if said is not None:
-            said.discard("usage")
-        return False
+        return lambda *args, **kwargs: _watched(read(*args, **kwargs), self)
 
     def _conclude(self, error: BaseException | None) -> None:
         if self._taker is None:
@@ -119,6 +105,37 @@ class Observer:
             self._hooks.undo()
 
 
+class _Unwatched:
+    """Stands in for an observer that could not be made: only the usage chunk, which is ours, is taken out."""
+
+    is_reading = False
+
+    def passes(self, part: Any) -> bool:
+        return not call_guarded("openai.usage", _is_usage, part)
+
+    def over(self, error: BaseException) -> None:
+        """Nobody is told."""
+
+
+def hide_usage(stream: Any) -> None:
+    """See to it that the app does not get a usage chunk that it did not ask for, also from a stream not watched."""
+    source = stream._iterator  # noqa: SLF001  # what feeds `next`, `for` and every helper
+    if not isinstance(source, Parts | AsyncParts):
+        stream._iterator = _watched(source, _Unwatched())  # noqa: SLF001  # the same
+
+
+def _watched(source: Any, observer: "Observer | _Unwatched") -> Any:
+    return (AsyncParts if hasattr(source, "__anext__") else Parts)(source, observer)
+
+
+def _is_usage(part: Any) -> bool:
+    if getattr(part, "usage", None) is not None:
+        return not part.choices
+    # Because usage was asked for, every other chunk says that it has none; without us it would not.
+    part.__pydantic_fields_set__.discard("usage")
+    return False
+
+
 class Parts:
     """
     A stream's source, watched.
@@ -129,7 +146,7 @@ class Parts:
         observer: Is told.
     """
 
-    def __init__(self, source: Iterator[Any], observer: Observer) -> None:
+    def __init__(self, source: Iterator[Any], observer: Observer | _Unwatched) -> None:
         self._source = source
         self._observer = observer
 
@@ -164,7 +181,7 @@ class AsyncParts:
         observer: Is told.
     """
 
-    def __init__(self, source: AsyncIterator[Any], observer: Observer) -> None:
+    def __init__(self, source: AsyncIterator[Any], observer: Observer | _Unwatched) -> None:
         self._source = source
         self._observer = observer
 

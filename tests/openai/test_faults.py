@@ -67,63 +67,12 @@ def contents(chunks: Any):
     return [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
 
 
-def test_a_created_answer_is_unharmed(
-    provider: Any, recording: Any, client: Client, say: Any, each_step: Iterator[str]
-):
-    for step in each_step:
-        provider.answers(say.completion())
-        answer = recording.chat.completions.create(model="tiny", messages=QUESTION)
-        assert answer.choices[0].message.content == "Hi there", step
-    assert client.flush_sync()
-    assert client.stats().faults
-
-
-def test_a_stream_is_unharmed(provider: Any, recording: Any, client: Client, say: Any, each_step: Iterator[str]):
-    for step in each_step:
-        provider.answers(say.spoken("Hi ", "there"))
-        chunks = list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))
-        assert contents(chunks) == [None, "Hi ", "there", None], step
-    assert client.flush_sync()
-
-
-def test_a_server_whose_streams_cannot_be_watched_is_not_asked_for_usage_again(
-    provider: Any, client: Client, say: Any, each_step: Iterator[str]
-):
-    for number, step in enumerate(each_step):
-        recording = wrap(provider.client(base_url=f"http://unwatched-{number}.test/v1"), client=client)
-        provider.answers(say.spoken("Hi ", "there"), say.spoken("Hi ", "there"))
-        for _ in range(2):
-            chunks = list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))
-        assert len(chunks) == 4, step
-
-
 async def test_an_async_stream_is_unharmed(provider: Any, client: Client, say: Any, each_step: Iterator[str]):
     recording = wrap(provider.client(openai.AsyncOpenAI), client=client)
     for step in each_step:
         provider.answers(say.spoken("Hi ", "there"))
         stream = await recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True)
         assert contents([chunk async for chunk in stream]) == [None, "Hi ", "there", None], step
-
-
-def test_a_stream_left_early_is_unharmed(provider: Any, recording: Any, say: Any, each_step: Iterator[str]):
-    for step in each_step:
-        provider.answers(say.spoken("Hi ", "there"))
-        with recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True) as stream:
-            assert next(stream).choices, step
-
-
-def test_an_error_is_unharmed(provider: Any, recording: Any, each_step: Iterator[str]):
-    for _ in each_step:
-        provider.answers((404, {"error": {"message": "no such model"}}))
-        with pytest.raises(openai.NotFoundError, match="no such model"):
-            recording.chat.completions.create(model="tiny", messages=QUESTION)
-
-
-def test_a_raw_answer_is_unharmed(provider: Any, recording: Any, say: Any, each_step: Iterator[str]):
-    for step in each_step:
-        provider.answers(say.completion())
-        raw = recording.chat.completions.with_raw_response.create(model="tiny", messages=QUESTION)
-        assert raw.parse().choices[0].message.content == "Hi there", step
 
 
 def test_a_stream_that_could_not_be_read_is_a_failure_of_ours_and_not_an_interruption(
