@@ -38,6 +38,14 @@ format: $(READY) ## put the code into its format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+kernel: $(VENV)/.notebooks ## register the Jupyter kernel `mindlytics` for the notebooks
+	@$(BIN)/python -m ipykernel install --user --name mindlytics --display-name "Mindlytics Python SDK"
+
+notebooks: $(VENV)/.notebooks ## run every notebook from top to bottom; an error in one fails it
+	@$(BIN)/python -m ipykernel install --sys-prefix --name mindlytics --display-name "Mindlytics Python SDK" > $(VENV)/kernel.log
+	@for notebook in notebooks/*.ipynb; do \
+		echo "==> $$notebook"; $(BIN)/jupyter execute --kernel_name=mindlytics $$notebook || exit 1; done
+
 docs: $(VENV)/.docs ## build the documentation as a site, into site/
 	@$(BIN)/zensical build --clean --strict
 
