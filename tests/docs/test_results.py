@@ -67,7 +67,7 @@ def test_the_page_on_sessions_runs_as_it_stands(service: Service):
 
 
 def test_the_example_of_an_integration_records_one_turn(service: Service):
-    example = next(block for block in blocks("docs/sessions.md") if "exchange" in block)
+    example = next(block for block in blocks("docs/sessions.md") if "exchange.model_call" in block)
 
     finished = run(f'question, answer = "Where is it?", "On its way."\n{example}', service)
 
