@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from mindlytics_cli.doctor._findings import Finding
 
 KEY, PROJECT, SERVER, DISABLED = "MLSDK_API_KEY", "MLSDK_PROJECT_ID", "MLSDK_SERVER_BASE", "MLSDK_DISABLED"
+SPOOL = "MLSDK_SPOOL_DIR"
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -32,6 +33,21 @@ def findings(environment: Mapping[str, str], *, project: str | None, server: str
     if environment.get(DISABLED, "").strip():
         text = f"{DISABLED} is set: apps with this environment record nothing"
         yield Finding("switch", "fault", text, f"unset {DISABLED}")
+
+
+def spool(directory: str, problem: str) -> Finding:
+    """
+    Judge the directory where events wait on disk.
+
+    Args:
+        directory: It, as it is set.
+
+        problem: What keeps events from waiting there; empty if nothing does.
+    """
+    if not problem:
+        return Finding("spool", "ok", f"{directory}, from {SPOOL}; `mindlytics spool status` says what waits there")
+    text = f"events cannot wait in {directory}: {problem}; they wait in memory alone"
+    return Finding("spool", "fault", text, f"let {SPOOL} name a directory that the app may write to")
 
 
 def address(endpoint: str) -> Iterator[Finding]:

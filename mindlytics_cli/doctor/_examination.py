@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from mindlytics_cli.doctor import _answers, _configuration, _conversation, _network, _probe, _versions
@@ -34,6 +35,8 @@ def examine(
     """
     yield from _versions.examine()
     configured = list(_configuration.findings(os.environ, project=project, server=server))
+    if spool := os.environ.get(_configuration.SPOOL, "").strip():
+        configured.append(_configuration.spool(spool, _probe.unusable(Path(spool))))
     yield from configured
     try:
         client = new_client()

@@ -1,9 +1,11 @@
 """The doctor's instruments: they ask the network, and judge nothing."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -118,3 +120,16 @@ async def _asked(client: Client, path: str, query: Mapping[str, str], timeout: f
     except (http.HTTPError, http.InvalidURL, OSError) as error:
         return Answer(0, f"{type(error).__name__} {error}".strip()[:_SHOWN_CHARS])
     return Answer(answer.status_code, answer.text, {name.lower(): value for name, value in answer.headers.items()})
+
+
+def unusable(directory: Path) -> str:
+    """
+    What keeps events from waiting in a directory; empty if nothing does. Makes nothing.
+
+    Args:
+        directory: The directory; it may still have to be made.
+    """
+    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        return f"{nearest} is no directory"
+    return "" if os.access(nearest, os.W_OK | os.X_OK) else f"{nearest} cannot be written to"

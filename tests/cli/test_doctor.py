@@ -162,6 +162,18 @@ def test_a_host_that_is_none_is_found(diagnose: Callable[..., Diagnosis]):
     assert "connection" not in found
 
 
+@pytest.mark.parametrize(("directory", "level"), [("new/spool", "ok"), ("file/spool", "fault")])
+def test_a_spool_is_looked_at_and_not_made(service: Service, tmp_path: Path, directory: str, level: str):
+    (tmp_path / "file").touch()
+    environment = variables(service, tmp_path, MLSDK_SPOOL_DIR=str(tmp_path / directory))
+
+    done = run("doctor", environment=environment)
+
+    assert done.returncode == (level == "fault")
+    assert f"{level:8}spool: " in done.stdout
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("url", ["ftp://a", "localhost:3000", "http://a:99999", "http://[::1"])
 def test_an_address_that_is_none_is_found(diagnose: Callable[..., Diagnosis], url: str):
     code, found = diagnose(url)

@@ -276,6 +276,21 @@ def test_without_a_key_it_says_how_to_get_one(tmp_path: Path):
     assert "MLSDK_API_KEY" in done.stderr
 
 
+def test_what_a_stopped_import_did_not_send_is_left_to_the_next_one_and_not_to_the_spool(chaos: Chaos, tmp_path: Path):
+    chaos.decide = lambda _: Reply(401)
+    spool = tmp_path / "spool"
+    spool.mkdir()
+
+    done = run(
+        "import",
+        file_of(tmp_path, line(1)),
+        environment=variables(chaos.url, tmp_path, MLSDK_SPOOL_DIR=str(spool)),
+    )
+
+    assert done.returncode == 1
+    assert list(spool.iterdir()) == []
+
+
 def test_switched_off_it_says_so_instead_of_sending_nothing(service: Service, tmp_path: Path):
     environment = variables(service, tmp_path, MLSDK_DISABLED="1")
 
