@@ -2,73 +2,27 @@
 What to send next, decided without any I/O: events, ticks and answers in; batches and verdicts out.
 
 Every session is a lane: its events leave in order, and at most one batch of it is on its way. A batch may
-mix sessions. One gate stands before the destination: after a failure it closes, and when its time is up a
-single batch goes ahead as a probe before the others follow.
+mix sessions; they take turns, so that a busy one does not hold up the others. One gate stands before the
+destination: after a failure it closes, and when its time is up a single batch goes ahead as a probe before the
+others follow.
 """
 
+import bisect
+import heapq
 import itertools
-from collections import Counter as Multiset
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mindlytics_core import _retry
+from mindlytics_core._batch import Batch, Doubt, Entry
 from mindlytics_core._config import Delivery
+from mindlytics_core._gate import Gate
+from mindlytics_core._limits import Limits
 from mindlytics_core._queue import Item
 from mindlytics_core._retry import Answer, Verdict
 
-
-class Entry(NamedTuple):
-    """An item with its place in the order of arrival and the time when it came in."""
-
-    number: int
-    came_at: float
-    item: Item
-
-
-class Limits(NamedTuple):
-    """What fits into one request, in events and in bytes."""
-
-    events: int
-    bytes: int
-
-    def halved(self, batch: "Batch") -> "Limits":
-        """What may fit after a batch was too large."""
-        return Limits(min(self.events, len(batch.entries) // 2), min(self.bytes, max(batch.size() // 2, 1)))
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """
-    Events that travel together until they are delivered or split.
-
-    Attributes:
-        entries: The events, each session's in order.
-
-        key: Names this very set of events; the same on every attempt.
-
-        place: Where it stands among batches that are sent again: its first event's number, then which half of a half.
-
-        limits_before: What was believed to fit a request before a larger batch with these events was too large.
-    """
-
-    entries: tuple[Entry, ...]
-    key: str
-    place: tuple[int, ...]
-    limits_before: "Limits | None" = None
-    sessions: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.sessions = frozenset(entry.item.session_id for entry in self.entries)
-
-    def body(self) -> bytes:
-        """The JSON array that the service documents."""
-        return b"[" + b",".join(entry.item.body for entry in self.entries) + b"]"
-
-    def size(self) -> int:
-        """Bytes of the events, without the array's own."""
-        return sum(len(entry.item.body) for entry in self.entries)
+_TOO_LARGE = 413
 
 
 class Settled(NamedTuple):
@@ -83,27 +37,32 @@ class Settled(NamedTuple):
         paused: Whether this answer is the one that paused the queue.
     """
 
-    delivered: tuple[Entry, ...] = ()
+    delivered: Sequence[Entry] = ()
     refused: Entry | None = None
     paused: bool = False
 
 
-class Gate:
-    """Whether requests may leave: open, closed until a time, or with one probe on its way."""
+class Lane:
+    """One session's waiting events, and in how many unsettled batches it has others: then it sends nothing new."""
+
+    __slots__ = ("bytes", "entries", "unsettled")
 
     def __init__(self) -> None:
-        self.failures = 0
-        self.closed_until: float | None = None
-        #: The service asked for no request before this time.
-        self.asked_until = 0.0
-        self.paused = False
-        self.probe: Batch | None = None
+        self.entries: deque[Entry] = deque()
+        self.bytes = 0
+        self.unsettled = 0
 
-    def allows(self, now: float) -> bool:
-        """Whether a request may leave now."""
-        if self.closed_until is None:
-            return True
-        return self.probe is None and now >= self.closed_until
+    def move(self, to: list[Entry], most_events: int, room: int) -> int:
+        """Move events to a batch in the making while they fit, the very first in any case; give their bytes."""
+        moved = 0
+        while self.entries and len(to) < most_events:
+            size = len(self.entries[0].item.body)
+            if to and moved + size > room:
+                break
+            to.append(self.entries.popleft())
+            moved += size
+        self.bytes -= moved
+        return moved
 
 
 class Lanes:
@@ -120,27 +79,25 @@ class Lanes:
 
     def __init__(self, options: Delivery, random: Callable[[], float], new_key: Callable[[], str]) -> None:
         self._options = options
-        self._random = random
         self._new_key = new_key
         self._numbers = itertools.count(1)
+        self._batch_numbers = itertools.count()
         #: The last number given.
         self.last_number = 0
-        #: Each session's waiting events; sessions in the order of their oldest event, but a cut one comes last.
-        self._lanes: OrderedDict[str, deque[Entry]] = OrderedDict()
-        self._lane_events = 0
-        self._lane_bytes = 0
+        self._lanes: dict[str, Lane] = {}
+        #: The lanes that may send, in the order of their turns, and what is in them.
+        self._ready: OrderedDict[str, Lane] = OrderedDict()
+        self._ready_events = 0
+        self._ready_bytes = 0
+        #: The oldest event of each ready lane, oldest first; may hold some that have left.
+        self._heads: list[tuple[float, int, str]] = []
         #: Batches that failed or were split, and wait for their next attempt, oldest first.
-        self._again: deque[Batch] = deque()
+        self._again: list[Batch] = []
         self._on_their_way: set[Batch] = set()
-        #: In how many unsettled batches a session has events; such a session sends nothing new.
-        self._busy: Multiset[str] = Multiset()
-        #: Learned from the service's 413 answers.
-        self._limits = Limits(options.batch_events, options.batch_bytes)
-        #: Sessions whose lanes did not fit into a batch whole; their rest has lingered enough.
-        self._cut: set[str] = set()
         #: Events up to this number do not linger: somebody flushes.
         self._hurry_to = 0
-        self.gate = Gate()
+        self._limits = Limits(options)
+        self.gate = Gate(options, random)
         #: Events and bytes that are not settled.
         self.events = 0
         self.bytes = 0
@@ -153,12 +110,17 @@ class Lanes:
     def add(self, item: Item, now: float, *, number: int | None = None) -> None:
         """Take one event in; one that this process did not make has a number of its own, below 0."""
         number = self.skip() if number is None else number
-        lane = self._lanes.setdefault(item.session_id, deque())
-        lane.append(Entry(number, now, item))
-        self._lane_events += 1
-        self._lane_bytes += len(item.body)
+        session, size = item.session_id, len(item.body)
+        lane = self._lanes.get(session) or self._lanes.setdefault(session, Lane())
+        lane.entries.append(Entry(number, now, item))
+        lane.bytes += size
         self.events += 1
-        self.bytes += len(item.body)
+        self.bytes += size
+        if session in self._ready:
+            self._ready_events += 1
+            self._ready_bytes += size
+        elif not lane.unsettled:
+            self._make_ready(session, lane)
 
     def hurry(self, *, last_chance: bool = False) -> None:
         """
@@ -168,19 +130,19 @@ class Lanes:
             last_chance: The process ends: try any destination now, unless it asked for a later time.
         """
         self._hurry_to = self.last_number
-        if self.gate.paused or (last_chance and self.gate.closed_until is not None):
-            self.gate.failures = 0
-            self.gate.closed_until = self.gate.asked_until
+        self.gate.hurry(last_chance=last_chance)
 
     def next_batch(self, now: float) -> Batch | None:
         """The batch to send now, or None. Each one must come back through `settle`."""
         if len(self._on_their_way) >= self._options.concurrency or not self.gate.allows(now):
             return None
         batch = self._again_batch() or self._new_batch(now)
+        while batch is not None and self._limits.bare and not batch.bare:
+            self._send_bare(batch)
+            batch = self._again_batch()
         if batch is not None:
             self._on_their_way.add(batch)
-            if self.gate.closed_until is not None:
-                self.gate.probe = batch
+            self.gate.passed(batch)
         return batch
 
     def settle(self, batch: Batch, answer: Answer, now: float) -> Settled:
@@ -189,12 +151,11 @@ class Lanes:
         verdict = _retry.verdict(answer.status)
         if verdict in {Verdict.RETRY, Verdict.PAUSE}:
             self._put_back(batch)
-            return Settled(paused=self._close_gate(batch, answer, now, paused=verdict is Verdict.PAUSE))
-        # Only a probe opens a closed gate: one that left before the gate closed says nothing about now.
-        if self.gate.probe is batch:
-            self._open_gate(now)
+            return Settled(paused=self.gate.failed(batch, answer, now, paused=verdict is Verdict.PAUSE))
+        self.gate.answered(batch, now)
         if verdict is Verdict.SPLIT:
-            return self._split(batch, answer.status)
+            return self._split(batch, too_large=answer.status == _TOO_LARGE)
+        self._limits.delivered(batch)
         self._forget(batch)
         return Settled(delivered=batch.entries)
 
@@ -208,11 +169,25 @@ class Lanes:
             return None
         if not self.gate.allows(now):
             return self.gate.closed_until
-        oldest = next(self._ready_lanes(), None)
-        return None if oldest is None else oldest[0].came_at + self._options.linger
+        oldest = self._oldest()
+        return None if oldest is None else oldest[0] + self._options.linger
 
-    def _ready_lanes(self) -> Iterator[deque[Entry]]:
-        return (lane for session, lane in self._lanes.items() if not self._busy[session])
+    def _make_ready(self, session: str, lane: Lane) -> None:
+        self._ready[session] = lane
+        self._ready_events += len(lane.entries)
+        self._ready_bytes += lane.bytes
+        first = lane.entries[0]
+        heapq.heappush(self._heads, (first.came_at, first.number, session))
+
+    def _oldest(self) -> tuple[float, int] | None:
+        """Time and number of the oldest event that may leave."""
+        while self._heads:
+            came_at, number, session = self._heads[0]
+            lane = self._ready.get(session)
+            if lane is not None and lane.entries[0].number == number:
+                return came_at, number
+            heapq.heappop(self._heads)
+        return None
 
     def _again_batch(self) -> Batch | None:
         """The oldest waiting batch none of whose sessions is ahead of it, here or on its way."""
@@ -230,102 +205,74 @@ class Lanes:
         if not self._due(now):
             return None
         entries: list[Entry] = []
-        size = 0
-        for lane in self._ready_lanes():
-            while lane and len(entries) < self._limits.events:
-                size += len(lane[0].item.body)
-                if entries and size > self._limits.bytes:
-                    return self._gathered(entries)
-                entries.append(lane.popleft())
-            if len(entries) >= self._limits.events:
+        most_events, room = self._limits.events, self._limits.bytes
+        while self._ready and len(entries) < most_events:
+            session, lane = next(iter(self._ready.items()))
+            before, waiting = len(entries), lane.bytes
+            moved = lane.move(entries, most_events, room)
+            if len(entries) == before:
                 break
-        return self._gathered(entries)
+            room -= moved
+            lane.unsettled += 1
+            del self._ready[session]
+            self._ready_events -= len(entries) - before + len(lane.entries)
+            self._ready_bytes -= waiting
+        return Batch(entries, self._new_key(), (next(self._batch_numbers),), self._limits.bare)
 
     def _due(self, now: float) -> bool:
-        oldest = next(self._ready_lanes(), None)
+        oldest = self._oldest()
         return oldest is not None and (
-            any(not self._busy[session] for session in self._cut)
-            or self._lane_events >= self._limits.events
-            or self._lane_bytes >= self._limits.bytes
-            or now >= oldest[0].came_at + self._options.linger
-            or self._hurried()
+            now >= oldest[0] + self._options.linger
+            or oldest[1] <= self._hurry_to
+            or self._ready_events >= self._limits.events
+            or self._ready_bytes >= self._limits.bytes
         )
 
-    def _hurried(self) -> bool:
-        if self._hurry_to and not any(lane[0].number <= self._hurry_to for lane in self._lanes.values()):
-            self._hurry_to = 0
-        return self._hurry_to > 0 and any(lane[0].number <= self._hurry_to for lane in self._ready_lanes())
-
-    def _gathered(self, entries: list[Entry]) -> Batch:
-        batch = Batch(tuple(entries), self._new_key(), (entries[0].number,))
-        self._lane_events -= len(entries)
-        self._lane_bytes -= batch.size()
-        for session in batch.sessions:
-            self._busy[session] += 1
-            self._cut.discard(session)
-            if not self._lanes[session]:
-                del self._lanes[session]
-            else:
-                # Behind the others, who would never have their turn beside a session that always has more.
-                self._lanes.move_to_end(session)
-                self._cut.add(session)
-        return batch
-
-    def _split(self, batch: Batch, status: int) -> Settled:
-        limits_before = batch.limits_before
-        if len(batch.entries) == 1:
-            if status == _TOO_LARGE and limits_before is not None:
-                # It was this one event; the batches that it was in say nothing about others.
-                self._limits = Limits(*map(max, self._limits, limits_before))
+    def _split(self, batch: Batch, *, too_large: bool) -> Settled:
+        if len(batch.entries) > 1:
+            doubts = self._limits.too_large(batch) if too_large else batch.doubts
+            middle = len(batch.entries) // 2
+            self._replace(batch, [batch.entries[:middle], batch.entries[middle:]], doubts)
+        elif self._limits.may_want_it_bare(batch) and not too_large:
+            self._send_bare(batch)
+        else:
+            self._limits.refused(batch, too_large=too_large)
             self._forget(batch)
             return Settled(refused=batch.entries[0])
-        if status == _TOO_LARGE:
-            limits_before = limits_before or self._limits
-            self._limits = self._limits.halved(batch)
-        middle = len(batch.entries) // 2
-        parts = batch.entries[:middle], batch.entries[middle:]
-        halves = [Batch(part, self._new_key(), (*batch.place, half), limits_before) for half, part in enumerate(parts)]
-        self._busy.subtract(batch.sessions)
-        for half in halves:
-            self._busy.update(half.sessions)
-            self._put_back(half)
         return Settled()
 
+    def _send_bare(self, batch: Batch) -> None:
+        """Try each event in the form of a single object."""
+        self._replace(batch, [[entry] for entry in batch.entries], batch.doubts, bare=True)
+
+    def _replace(
+        self, batch: Batch, parts: list[Sequence[Entry]], doubts: tuple[Doubt, ...], *, bare: bool = False
+    ) -> None:
+        """Each part has another body than the whole, and so another key."""
+        for number, entries in enumerate(parts):
+            part = Batch(entries, self._new_key(), (*batch.order, number), bare, doubts)
+            for session in part.sessions:
+                self._lanes[session].unsettled += 1
+            self._put_back(part)
+        for session in batch.sessions:
+            self._lanes[session].unsettled -= 1
+
     def _put_back(self, batch: Batch) -> None:
-        """Keep batches in their places: of two that share a session, the one with its earlier events comes first."""
-        at = next((at for at, other in enumerate(self._again) if other.place > batch.place), len(self._again))
-        self._again.insert(at, batch)
+        bisect.insort(self._again, batch, key=_order)
 
     def _forget(self, batch: Batch) -> None:
         self.events -= len(batch.entries)
-        self.bytes -= batch.size()
+        self.bytes -= batch.size
         for session in batch.sessions:
-            self._busy[session] -= 1
-            if not self._busy[session]:
-                del self._busy[session]
-
-    def _open_gate(self, now: float) -> None:
-        """Open the gate, or as soon as the service wished in an answer to a request that left before it closed."""
-        asked_until, self.gate = self.gate.asked_until, Gate()
-        if asked_until > now:
-            self.gate.asked_until = self.gate.closed_until = asked_until
-
-    def _close_gate(self, batch: Batch, answer: Answer, now: float, *, paused: bool) -> bool:
-        """Close the gate, or keep it closed for longer; True when this is the start of a pause."""
-        gate, options = self.gate, self._options
-        newly_paused = paused and not gate.paused
-        # Several batches may fail of one cause; only the first of them and each probe count.
-        if gate.probe is batch or gate.closed_until is None:
-            gate.failures += 1
-        if paused:
-            wait = options.pause_interval
-        else:
-            wait = _retry.backoff(gate.failures, options.retry_base, options.retry_cap, self._random)
-        gate.probe = None if gate.probe is batch else gate.probe
-        gate.paused = paused
-        gate.asked_until = max(gate.asked_until, now + answer.retry_after)
-        gate.closed_until = max(gate.closed_until or 0.0, gate.asked_until, now + wait)
-        return newly_paused
+            lane = self._lanes[session]
+            lane.unsettled -= 1
+            if lane.unsettled:
+                continue
+            if lane.entries:
+                self._make_ready(session, lane)
+            else:
+                del self._lanes[session]
 
 
-_TOO_LARGE = 413
+def _order(batch: Batch) -> tuple[int, ...]:
+    return batch.order

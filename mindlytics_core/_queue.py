@@ -1,15 +1,17 @@
 """The bounded inbox between the app's threads and the worker. No lock on the producers' side."""
 
+import itertools
 import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from mindlytics_core import _stats
 from mindlytics_core._config import Delivery
-from mindlytics_core._stats import Counter, Tally
+from mindlytics_core._stats import Counter, Sum, Tally
 from mindlytics_core.exceptions import DeliveryError
 
 WORKER_NAME = "mindlytics-worker"
@@ -61,16 +63,18 @@ class Queue:
         may_wait: bool = False,
     ) -> None:
         self._log = log
-        self._may_wait = may_wait
+        #: Whether a call may wait a moment for the worker to make room; changed by the worker only.
+        self.may_wait = may_wait
         self._options = options
         self._wake = wake
         # SimpleQueue is re-entrant: a finaliser that runs inside put() may put again.
         self._inbox: queue.SimpleQueue[Item | Callable[[], None]] = queue.SimpleQueue()
         self.accepted = Counter()
         self.dropped = Tally()
-        #: Events and bytes that the worker holds; written by the worker only.
-        self.held_events = 0
-        self.held_bytes = 0
+        #: One for each event that may still come in: to take one is a single step, so the bound is exact.
+        self._places = deque(itertools.repeat(None, options.max_events))
+        #: Bytes in memory that are not settled.
+        self._bytes = Sum()
         #: The inbox size at which the worker is woken; infinite while it is awake.
         self._wake_at: float = 1
 
@@ -79,7 +83,7 @@ class Queue:
         self.accepted.raise_by_one()
         if len(item.body) > self._options.max_event_bytes:
             return self.drop(item.owner, item.session_id, _stats.TOO_LARGE)
-        if self._full() and not self._has_room_soon():
+        if not self._reserve(len(item.body)) and not self._has_room_soon(len(item.body)):
             return self.drop(item.owner, item.session_id, _stats.QUEUE_OVERFLOW)
         if self._log is not None:
             item = self._log(item)
@@ -118,20 +122,30 @@ class Queue:
         self._wake_at = self._options.batch_events if lingering else 1
         return self._inbox.qsize() < self._wake_at
 
-    def _full(self) -> bool:
-        return (
-            self._inbox.qsize() + self.held_events >= self._options.max_events
-            or self.held_bytes >= self._options.max_bytes
-        )
+    def free(self, events: int, size: int) -> None:
+        """Give the places of events back that are settled, or on disk. For the worker."""
+        self._places.extend(itertools.repeat(None, events))
+        self._bytes.add(-size)
 
-    def _has_room_soon(self) -> bool:
+    def _reserve(self, size: int) -> bool:
+        """Take a place for one event; False when there is none."""
+        try:
+            self._places.pop()
+        except IndexError:
+            return False
+        if self._bytes.add(size) <= self._options.max_bytes:
+            return True
+        self.free(1, size)
+        return False
+
+    def _has_room_soon(self, size: int) -> bool:
         """Give the worker the processor: it writes to disk about as fast as events are made."""
-        if not self._may_wait or self.held_events or threading.current_thread().name == WORKER_NAME:
+        if not self.may_wait or threading.current_thread().name == WORKER_NAME:
             return False
         self._wake_if_due(always=True)
         for _ in range(_WAITS):
             time.sleep(_WAIT)
-            if not self._full():
+            if self._reserve(size):
                 return True
         return False
 

@@ -1,6 +1,8 @@
 """Counters that add up: accepted = delivered + pending + Σ dropped[reason], at every moment."""
 
 import itertools
+import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -32,6 +34,32 @@ class Counter:
     def value(self) -> int:
         """The number now."""
         return int(repr(self._count)[len("count(") : -1])
+
+
+class Sum:
+    """
+    A total that threads, signal handlers and finalisers may add to without waiting.
+
+    Who finds another one adding leaves the amount behind, for that one or the next to add.
+    """
+
+    __slots__ = ("_adding", "_left", "_total")
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._left: deque[int] = deque()
+        self._adding = threading.Lock()
+
+    def add(self, amount: int) -> int:
+        """Add, and give the total."""
+        self._left.append(amount)
+        if self._adding.acquire(blocking=False):
+            try:
+                while self._left:
+                    self._total += self._left.popleft()
+            finally:
+                self._adding.release()
+        return self._total
 
 
 class Tally:

@@ -417,3 +417,8 @@ class Store:
 def is_adopted(item: Item) -> bool:
     """Whether an event was left behind by a dead process."""
     return isinstance(item.row, Row) and item.row.file.adopted
+
+
+def is_on_disk(item: Item) -> bool:
+    """Whether an event's chunk is in the spool, so that it takes no place in the queue."""
+    return isinstance(item.row, Row)

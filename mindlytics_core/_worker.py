@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from mindlytics_core import _guard, _stats
+from mindlytics_core._batch import Batch
 from mindlytics_core._clock import IDS, Clock
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket
-from mindlytics_core._lanes import Batch, Lanes
+from mindlytics_core._lanes import Lanes
 from mindlytics_core._queue import WORKER_NAME, Item, Owner, Queue
 from mindlytics_core._retry import Answer
 from mindlytics_core._stats import FlushResult, Stats
-from mindlytics_core._store import Store, is_adopted
+from mindlytics_core._store import Store, is_adopted, is_on_disk
 from mindlytics_core._transport import HTTPTransport, Transport
 from mindlytics_core.exceptions import DeliveryPaused, EventRefused
 
@@ -267,7 +268,6 @@ class Worker:
         self._admit(items)
         if self._store is not None:
             self._read_back(self._store)
-        self._publish()
 
     def _admit(self, items: list[Item]) -> None:
         now = self._now()
@@ -275,6 +275,11 @@ class Worker:
         to_lanes = items if self._store is None else self._store.take(items, lanes.events, lanes.bytes)
         for item in to_lanes:
             lanes.add(item, now)
+        if self._store is not None and items:
+            self.queue.may_wait = self._store.works
+            if self._store.works:
+                # What the disk has taken does not count against memory.
+                self.queue.free(len(items), sum(len(item.body) for item in items))
 
     def _read_back(self, store: Store) -> None:
         now = self._now()
@@ -289,13 +294,6 @@ class Worker:
             replays, self._replays = self._replays, []
             for done in replays:
                 done.set_result(None)
-
-    def _publish(self) -> None:
-        store = self._store
-        # What the disk has taken does not count against memory.
-        is_bounded = store is None or not store.works
-        self.queue.held_events = self._lanes.events if is_bounded else 0
-        self.queue.held_bytes = self._lanes.bytes if is_bounded else 0
 
     def _open_replay(self, done: concurrent.futures.Future[None]) -> None:
         if self._store is None:
@@ -316,6 +314,8 @@ class Worker:
                 self._store.close()
 
     def _drop_item(self, item: Item, reason: str) -> None:
+        if item.body:
+            self.queue.free(1, len(item.body))
         self.queue.drop(item.owner, item.session_id, reason)
 
     def _drop_lost(self, count: int, owner: Owner) -> None:
@@ -361,7 +361,6 @@ class Worker:
 
     def _settle(self, batch: Batch, answer: Answer) -> None:
         settled = self._lanes.settle(batch, answer, self._now())
-        self._publish()
         self._delivered += len(settled.delivered)
         for entry in settled.delivered:
             self._forget(entry.item)
@@ -384,7 +383,9 @@ class Worker:
         self._tickets = [ticket for ticket in self._tickets if not ticket.done.done()]
 
     def _forget(self, item: Item) -> None:
-        if self._store is not None:
+        if not is_on_disk(item):
+            self.queue.free(1, len(item.body))
+        elif self._store is not None:
             self._store.settled(item)
 
     def _tell_tickets(self, number: int, dropped_as: str | None) -> None:

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from mindlytics_core._batch import Batch
 from mindlytics_core._config import Delivery
-from mindlytics_core._lanes import Batch, Lanes
+from mindlytics_core._lanes import Lanes
 from mindlytics_core._queue import Item
 from mindlytics_core._retry import Answer
 

@@ -40,7 +40,7 @@ LEVELS: list[list[str]] = [
         "_scope",
         "live",
     ],
-    ["_lanes", "_store", "_worker", "_process"],
+    ["_batch", "_gate", "_limits", "_lanes", "_store", "_worker", "_process"],
     ["_lifecycle", "_open_sessions", "_conversations", "_tracking", "session", "exchange", "_book", "_direct"],
     ["client", "testing", "cli", "__main__", "__init__"],
 ]
@@ -141,3 +141,26 @@ def test_a_package_above_the_core_imports_what_it_may(package: str):
 def test_a_library_is_named_in_its_home_only(library: str):
     namers = {shown(path) for path in EVERY_MODULE if any(name.split(".")[0] == library for name in imported(path))}
     assert [name for name in namers if not name.startswith(HOMES[library])] == []
+
+
+def test_the_environment_is_read_in_one_file():
+    reading = {
+        path.stem
+        for path in modules(CORE)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    }
+
+    assert reading == {"_config"}
+
+
+def test_errors_are_swallowed_in_one_file():
+    broad = {
+        path.stem
+        for path in modules(CORE)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
+    }
+
+    assert broad == {"_guard"}
