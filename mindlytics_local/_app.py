@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from mindlytics_local import _ingest, _reading, _realtime, _users, _watching
+from mindlytics_local import _ingest, _reading, _realtime, _statistics, _users, _watching
 from mindlytics_local._live import Live
 from mindlytics_local._neighbours import Neighbours
 from mindlytics_local._page import page
@@ -27,7 +27,14 @@ def create_app(store: Store, settings: Settings) -> Starlette:
         settings: How the service is to behave.
     """
     app = Starlette(
-        routes=[*_ingest.ROUTES, *_reading.ROUTES, *_users.ROUTES, *_realtime.ROUTES, *_watching.ROUTES],
+        routes=[
+            *_ingest.ROUTES,
+            *_reading.ROUTES,
+            *_users.ROUTES,
+            *_realtime.ROUTES,
+            *_statistics.ROUTES,
+            *_watching.ROUTES,
+        ],
         middleware=[Middleware(Neighbours, loopback_only=settings.loopback_only)],
         exception_handlers={Refused: _refused, sqlite3.Error: _not_stored},
     )

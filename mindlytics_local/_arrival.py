@@ -13,6 +13,8 @@ from mindlytics_local._refusal import Refused
 
 START_SESSION, END_SESSION, IDENTIFY, ALIAS, TRACK = "start_session", "end_session", "identify", "alias", "track"
 
+_ID_CHARS = 200
+
 #: What each path under `/events/event/` takes: a type, and for `track` the event's name where it is fixed.
 KINDS: Mapping[str, tuple[str, str | None]] = {
     "start-session": (START_SESSION, None),
@@ -49,7 +51,7 @@ class Arrival:
     One checked event on its way into the store.
 
     Attributes:
-        event_id: The service's own id of it.
+        event_id: The id that the app gave it, else one of the service's own.
 
         app_id: The project that sent it; empty when the request named none.
 
@@ -139,12 +141,13 @@ def _check_kind(arrival: Arrival, kind: str) -> None:
 def _arrival(item: object, app_id: str, received: Moment, where: str) -> Arrival:
     try:
         data: Mapping[str, Any] = _wire.check(item)
+        _check_id(data)
         at = moment(data["timestamp"]) if "timestamp" in data else received
         body = _json.write(item)
     except (InvalidArgument, ValueError) as error:
         raise RefusedEvent(f"{where}: {plain(error)}", _session_in(item)) from None
     return Arrival(
-        event_id=uuid.uuid4().hex,
+        event_id=data.get("event_id") or uuid.uuid4().hex,
         app_id=app_id,
         session_id=data["session_id"],
         conversation_id=data.get("conversation_id"),
@@ -157,6 +160,11 @@ def _arrival(item: object, app_id: str, received: Moment, where: str) -> Arrival
         data=data,
         body=body,
     )
+
+
+def _check_id(data: Mapping[str, Any]) -> None:
+    if "event_id" in data and not (isinstance(data["event_id"], str) and 1 <= len(data["event_id"]) <= _ID_CHARS):
+        raise ValueError(f"event_id must be a text of 1 to {_ID_CHARS} characters")
 
 
 def _session_in(item: object) -> str:

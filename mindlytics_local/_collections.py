@@ -9,6 +9,7 @@ from typing import Any
 from mindlytics_local import _events
 from mindlytics_local._records import JSON_FIELDS, ORGANIZATION
 from mindlytics_local._refusal import Refused
+from mindlytics_local._search import FOUND_EVENTS
 
 Record = dict[str, Any]
 
@@ -50,6 +51,8 @@ class Collection:
 
         records: Turns rows into what is given back.
 
+        text: Condition with one bound value: what the index of words is to be asked.
+
         body: Column with the whole event as JSON, in which every other field is looked up.
     """
 
@@ -58,6 +61,7 @@ class Collection:
     trees: frozenset[str]
     order: str
     records: Callable[[Sequence[sqlite3.Row]], list[Record]]
+    text: str | None = None
     body: str | None = None
 
     def field(self, name: str) -> Field:
@@ -122,6 +126,9 @@ def _given(row: sqlite3.Row, *, without: set[str]) -> Record:
     return {"organization_id": ORGANIZATION, **shown}
 
 
+_SAID = f"seq IN (SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rowid DESC LIMIT {FOUND_EVENTS})"  # noqa: S608
+
+
 def _all() -> dict[str, Collection]:
     sessions = Collection(
         "sessions",
@@ -136,10 +143,11 @@ def _all() -> dict[str, Collection]:
         _plain("app_id", "conversation_id", "session_id", "user_id", "title", "ended_by", "turns", "functions")
         | _plain("failed", "prompt_tokens", "completion_tokens", "cost")
         | _times(started_at="started_us", ended_at="ended_us", last_activity_at="last_activity_us")
-        | {"models": Field("models", many=True)},
+        | {"models": Field("models", many=True), "event_names": Field("event_names", many=True)},
         frozenset({"properties"}),
         "started_us, rowid",
         _conversations,
+        text=f"(conversation_id, app_id) IN (SELECT conversation_id, app_id FROM events WHERE {_SAID})",  # noqa: S608
     )
     events = Collection(
         "events",
@@ -148,7 +156,8 @@ def _all() -> dict[str, Collection]:
         frozenset(),
         "seq",
         _events.records,
-        "body",
+        text=_SAID,
+        body="body",
     )
     users = Collection(
         "users",

@@ -46,11 +46,27 @@ def insert(db: sqlite3.Connection, arrival: Arrival, user_id: str | None) -> int
     return db.execute(_INSERT, values).lastrowid or 0
 
 
-def in_order(db: sqlite3.Connection) -> Iterator[Arrival]:
-    """Every stored event in order of arrival, as it arrived."""
+def seq_of(db: sqlite3.Connection, arrival: Arrival) -> int | None:
+    """
+    The number of an event that was stored before; None for a new one.
+
+    Args:
+        db: The connection.
+
+        arrival: The event.
+    """
+    if "event_id" not in arrival.data:
+        return None
+    row = db.execute("SELECT seq FROM events WHERE event_id = ? AND app_id = ?", (arrival.event_id, arrival.app_id))
+    found: tuple[int] | None = row.fetchone()
+    return None if found is None else found[0]
+
+
+def in_order(db: sqlite3.Connection) -> Iterator[tuple[int, Arrival]]:
+    """Every stored event in order of arrival, as it arrived, with its number."""
     for row in db.execute("SELECT * FROM events ORDER BY seq"):
         data = json.loads(row["body"])
-        yield Arrival(
+        arrival = Arrival(
             event_id=row["event_id"],
             app_id=row["app_id"],
             session_id=row["session_id"],
@@ -64,6 +80,7 @@ def in_order(db: sqlite3.Connection) -> Iterator[Arrival]:
             data=data,
             body=row["body"],
         )
+        yield row["seq"], arrival
 
 
 def numbered(db: sqlite3.Connection, seqs: range) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mindlytics_local import _json
+from mindlytics_local import _json, _search
 from mindlytics_local._collections import Collection, Field
 from mindlytics_local._moment import moment
 from mindlytics_local._refusal import Refused
@@ -58,12 +58,21 @@ def _part(name: str, value: object, collection: Collection) -> Clause:
         if not isinstance(value, list) or not value:
             raise Refused(f"{name} must be a list of filters")
         return _joined(_JOINERS[name], [condition(one, collection) for one in value])
+    if name == "$search" and collection.text is not None:
+        return _search_for(value, collection.text)
     if name.startswith("$"):
         raise Refused(f"unknown operator {name!r}; between filters there are {', '.join(_JOINERS)}")
     field = collection.field(name)
     if not isinstance(value, dict):
         return _equal(field, name, value)
     return _joined(" AND ", [_compared(field, name, operator, operand) for operator, operand in value.items()])
+
+
+def _search_for(value: object, text: str) -> Clause:
+    if not isinstance(value, str):
+        raise Refused("$search must be a text")
+    words = _search.query(value)
+    return EVERYTHING if words is None else Clause(text, (words,))
 
 
 def _compared(field: Field, name: str, operator: str, operand: object) -> Clause:

@@ -19,6 +19,7 @@ _WITH_USAGE = {_wire.CONVERSATION_TURN, _wire.CONVERSATION_USAGE, TURN_FAILED}
 _COUNTERS = {_wire.CONVERSATION_TURN: "turns", _wire.CONVERSATION_FUNCTION: "functions", TURN_FAILED: "failed"}
 _NAMES_USER = {START_SESSION, IDENTIFY, ALIAS}
 _TITLE_CHARS = 160
+_MAX_NAMES = 100
 #: A count beyond this is a mistake of the sender, and sums of such would not fit a column.
 _MAX_COUNT = 2**40
 
@@ -141,6 +142,8 @@ def _seen(conversation: Conversation, event: Arrival, session: Session) -> Conve
 
 
 def _counted(conversation: Conversation, event: Arrival, properties: dict[str, Any]) -> Conversation:
+    if event.event and event.event not in conversation.event_names and len(conversation.event_names) < _MAX_NAMES:
+        conversation = replace(conversation, event_names=[*conversation.event_names, event.event])
     if counter := _COUNTERS.get(event.event or ""):
         conversation = replace(conversation, **{counter: getattr(conversation, counter) + 1})
     if event.event in _WITH_USAGE:
@@ -151,15 +154,20 @@ def _counted(conversation: Conversation, event: Arrival, properties: dict[str, A
 
 
 def _with_usage(conversation: Conversation, properties: dict[str, Any]) -> Conversation:
-    cost = _number(properties.get("cost"))
-    model = properties.get("model")
-    new_model = isinstance(model, str) and model and model not in conversation.models
+    cost, model = amount(properties.get("cost")), properties.get("model")
+    prompt, completion = (int(amount(properties.get(f"{kind}_tokens")) or 0) for kind in ("prompt", "completion"))
+    model = model if isinstance(model, str) else ""
+    unpriced = conversation.unpriced_tokens
+    if cost is None and (prompt or completion):
+        before = unpriced.get(model, [0, 0])
+        unpriced = {**unpriced, model: [before[0] + prompt, before[1] + completion]}
     return replace(
         conversation,
-        prompt_tokens=conversation.prompt_tokens + int(_number(properties.get("prompt_tokens")) or 0),
-        completion_tokens=conversation.completion_tokens + int(_number(properties.get("completion_tokens")) or 0),
+        prompt_tokens=conversation.prompt_tokens + prompt,
+        completion_tokens=conversation.completion_tokens + completion,
         cost=conversation.cost if cost is None else (conversation.cost or 0.0) + cost,
-        models=[*conversation.models, str(model)] if new_model else conversation.models,
+        unpriced_tokens=unpriced,
+        models=conversation.models if model in {"", *conversation.models} else [*conversation.models, model],
     )
 
 
@@ -198,8 +206,13 @@ def _ended_already(conversation: Conversation, session: Session) -> Conversation
     return ended_with_session(conversation, session)
 
 
-def _number(value: object) -> float | int | None:
-    """A count or cost that adds up; anything else says nothing."""
+def amount(value: object) -> float | int | None:
+    """
+    A count, cost or duration that adds up; None for anything else.
+
+    Args:
+        value: What was sent as one.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MAX_COUNT:
         return None
     return value

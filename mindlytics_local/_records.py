@@ -9,7 +9,7 @@ Properties: TypeAlias = dict[str, Any]
 ORGANIZATION = "local"
 
 #: Fields that are objects or lists; a row holds them as JSON.
-JSON_FIELDS = frozenset({"attributes", "properties", "models", "aliases", "traits"})
+JSON_FIELDS = frozenset({"attributes", "properties", "models", "event_names", "unpriced_tokens", "aliases", "traits"})
 
 #: How a session or conversation came to its end or start: by its own event, or by what happened around it.
 BY_EVENT = "event"
@@ -98,6 +98,10 @@ class Conversation:
 
         models: Every model named, in order of arrival.
 
+        event_names: The names of what happened in it, in order of arrival, the first hundred.
+
+        unpriced_tokens: By model, tokens read and written whose cost nobody gave.
+
         properties: Those of its start, overlaid with those of its end.
     """
 
@@ -122,6 +126,8 @@ class Conversation:
     completion_tokens: int = 0
     cost: float | None = None
     models: list[str] = field(default_factory=list)
+    event_names: list[str] = field(default_factory=list)
+    unpriced_tokens: dict[str, list[int]] = field(default_factory=dict)
     properties: Properties = field(default_factory=dict)
 
 

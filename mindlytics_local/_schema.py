@@ -136,7 +136,76 @@ _RECORDS = Change(
     replay=True,
 )
 
-CHANGES: tuple[Change, ...] = (_RECEIVED, _RECORDS)
+_EVENT_COLUMNS = (
+    "seq, event_id, app_id, session_id, conversation_id, user_id, device_id, type, event,"
+    " timestamp, timestamp_us, received_us, body"
+)
+
+#: Ids of events are those of the app where it gives one, so they are unique within a project only. A table's
+#: constraint cannot be changed, so the events move.
+_IDS_OF_PROJECTS = Change(
+    (
+        """CREATE TABLE moved (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            event_id TEXT NOT NULL,
+            app_id TEXT NOT NULL,
+            session_id TEXT NOT NULL,
+            conversation_id TEXT,
+            user_id TEXT,
+            device_id TEXT,
+            type TEXT NOT NULL,
+            event TEXT,
+            timestamp TEXT NOT NULL,
+            timestamp_us INTEGER NOT NULL,
+            received_us INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            UNIQUE (event_id, app_id)
+        )""",
+        f"INSERT INTO moved ({_EVENT_COLUMNS}) SELECT {_EVENT_COLUMNS} FROM events ORDER BY seq",  # noqa: S608  # ours
+        "DROP TABLE events",
+        "ALTER TABLE moved RENAME TO events",
+        "CREATE INDEX events_by_time ON events (timestamp_us, seq)",
+        "CREATE INDEX events_by_session ON events (session_id, timestamp_us, seq)",
+        "CREATE INDEX events_by_conversation ON events (conversation_id, timestamp_us, seq)",
+        "CREATE INDEX events_by_name ON events (event, timestamp_us, seq)",
+        "CREATE INDEX events_by_user ON events (user_id, timestamp_us, seq)",
+    )
+)
+
+_FIGURES_AND_WORDS = Change(
+    (
+        "DELETE FROM sessions",
+        "DELETE FROM conversations",
+        "DELETE FROM users",
+        "DELETE FROM user_names",
+        "ALTER TABLE conversations ADD COLUMN event_names TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE conversations ADD COLUMN unpriced_tokens TEXT NOT NULL DEFAULT '{}'",
+        "CREATE VIRTUAL TABLE texts USING fts5 (said, content = '', tokenize = 'unicode61 remove_diacritics 2')",
+        """CREATE TABLE hours (
+            app_id TEXT NOT NULL,
+            hour INTEGER NOT NULL,
+            model TEXT NOT NULL,
+            turns INTEGER NOT NULL,
+            failed INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            unpriced_prompt_tokens INTEGER NOT NULL,
+            unpriced_completion_tokens INTEGER NOT NULL,
+            cost REAL NOT NULL,
+            PRIMARY KEY (app_id, hour, model)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE latencies (
+            app_id TEXT NOT NULL,
+            hour INTEGER NOT NULL,
+            class INTEGER NOT NULL,
+            turns INTEGER NOT NULL,
+            PRIMARY KEY (app_id, hour, class)
+        ) WITHOUT ROWID""",
+    ),
+    replay=True,
+)
+
+CHANGES: tuple[Change, ...] = (_RECEIVED, _RECORDS, _IDS_OF_PROJECTS, _FIGURES_AND_WORDS)
 VERSION = len(CHANGES)
 
 #: Everything that a wipe empties; keys stay, or the client that wiped would lock itself out.
@@ -147,6 +216,9 @@ WIPE = (
     "DELETE FROM conversations",
     "DELETE FROM users",
     "DELETE FROM user_names",
+    "DELETE FROM hours",
+    "DELETE FROM latencies",
+    "INSERT INTO texts (texts) VALUES ('delete-all')",
 )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mindlytics_local import _prices
 from mindlytics_local._app import create_app
 from mindlytics_local._server import ServerThread, listen
 from mindlytics_local._settings import Settings
@@ -133,6 +134,7 @@ def start(
     db: str | Path | None = None,
     api_keys: Iterable[str] = (),
     admin_key: str | None = None,
+    prices: str | Path | None = None,
 ) -> LocalService:
     """
     Run the service in a daemon thread of this process.
@@ -148,10 +150,19 @@ def start(
 
         admin_key: The key for wiping everything and for making keys.
 
+        prices: A JSON file of what models cost, for a million tokens: `{"gpt-4o": {"prompt": 2.5, "completion": 10}}`.
+
     Raises:
-        OSError: The port is in use, or the file cannot be used; the message says which.
+        OSError: The port is in use, or a file cannot be used; the message says which.
+
+        ValueError: The prices are no such table.
     """
-    settings = Settings(api_keys=tuple(api_keys), admin_key=admin_key, loopback_only=is_loopback(host))
+    settings = Settings(
+        api_keys=tuple(api_keys),
+        admin_key=admin_key,
+        prices={} if prices is None else _prices.read(Path(prices)),
+        loopback_only=is_loopback(host),
+    )
     return LocalService(host, port, None if db is None else Path(db), settings)
 
 

@@ -1,6 +1,9 @@
 """How the service is to behave."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mindlytics_local._prices import Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,12 +16,16 @@ class Settings:
 
         admin_key: The key for wiping and for making keys; None leaves both open to whoever may use the service.
 
-        max_body_bytes: Largest request body; a larger one is refused while it is being read.
+        prices: What models cost, by name.
+
+        prices: Mapping[str, Price] = field(default_factory=dict)
+    max_body_bytes: Largest request body; a larger one is refused while it is being read.
 
         loopback_only: Whether the service is for this machine only, so that a request must name it as host.
     """
 
     api_keys: tuple[str, ...] = ()
     admin_key: str | None = None
+    prices: Mapping[str, Price] = field(default_factory=dict)
     max_body_bytes: int = 8 * 1024 * 1024
     loopback_only: bool = False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mindlytics_local import _deliveries, _events
+from mindlytics_local import _deliveries, _events, _figures, _search
 from mindlytics_local._arrival import Arrival
 from mindlytics_local._derived import Outcome
 from mindlytics_local._fold import fold
@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 
 _READERS = 4
 _BUSY_SECONDS = 5.0
+#: For files of a gigabyte: 64 MiB of cache a connection, and reading through the system's own.
+_LARGE = ("PRAGMA cache_size = -65536", "PRAGMA mmap_size = 2147483648")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,10 @@ class Store:
         return await asyncio.wrap_future(self._writer.submit(lambda db: _in_transaction(db, work)))
 
     def _connect_writer(self) -> sqlite3.Connection:
-        return _connect(self.path, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
+        return _connect(self.path, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", *_LARGE)
 
     def _connect_reader(self) -> sqlite3.Connection:
-        return _connect(self.path, "PRAGMA query_only = 1", "PRAGMA wal_autocheckpoint = 0")
+        return _connect(self.path, "PRAGMA query_only = 1", "PRAGMA wal_autocheckpoint = 0", *_LARGE)
 
 
 def _connect(path: Path, *pragmas: str) -> sqlite3.Connection:
@@ -141,19 +143,30 @@ def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection],
 
 def _add(db: sqlite3.Connection, arrivals: Sequence[Arrival], delivery: str | None) -> Added:
     app_id, received = arrivals[0].app_id, arrivals[0].received
-    if delivery is not None and (seqs := _deliveries.find(db, app_id, delivery)) is not None:
-        return Added(seqs)
+    if delivery is not None and (stored := _deliveries.find(db, app_id, delivery)) is not None:
+        return Added(stored)
     rows = SQLiteRows(db)
-    outcomes, first, last = [], 0, 0
+    outcomes: list[Outcome] = []
+    seqs = range(0)
     for arrival in arrivals:
+        known = _events.seq_of(db, arrival)
+        if known is not None:
+            # It was sent before, under an id of its own. Where nothing is new, it is what can be read back.
+            seqs = seqs if outcomes else range(known, known + 1)
+            continue
         outcome = fold(arrival, rows)
+        seq = _events.insert(db, arrival, arrival.user_id or outcome.session.user_id)
+        _note(db, seq, arrival)
+        seqs = range(seqs.start if outcomes else seq, seq + 1)
         outcomes.append(outcome)
-        last = _events.insert(db, arrival, arrival.user_id or outcome.session.user_id)
-        first = first or last
-    seqs = range(first, last + 1)
-    if delivery is not None:
+    if delivery is not None and seqs:
         _deliveries.remember(db, app_id, delivery, seqs, received)
     return Added(seqs, tuple(outcomes))
+
+
+def _note(db: sqlite3.Connection, seq: int, arrival: Arrival) -> None:
+    _search.index(db, seq, arrival)
+    _figures.count(db, arrival)
 
 
 def _wipe(db: sqlite3.Connection) -> None:
@@ -167,5 +180,6 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 def _replay(db: sqlite3.Connection) -> None:
     rows = SQLiteRows(db)
-    for arrival in _events.in_order(db):
+    for seq, arrival in _events.in_order(db):
         fold(arrival, rows)
+        _note(db, seq, arrival)

@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take only this key; may be given several times (default: any key)",
     )
     parser.add_argument("--admin-key", metavar="KEY", help="key for wiping everything and for making API keys")
+    parser.add_argument(
+        "--prices",
+        type=Path,
+        metavar="FILE",
+        help='JSON with what models cost for a million tokens: {"gpt-4o": {"prompt": 2.5, "completion": 10}}',
+    )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
@@ -41,10 +47,15 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"mindlytics local: {args.host} can be reached by others, and no --api-key protects it\n")
     try:
         service = start(
-            host=args.host, port=args.port, db=_file(args.db), api_keys=args.api_key, admin_key=args.admin_key
+            host=args.host,
+            port=args.port,
+            db=_file(args.db),
+            api_keys=args.api_key,
+            admin_key=args.admin_key,
+            prices=args.prices,
         )
-    except OSError as error:
-        sys.stderr.write(f"mindlytics local: {error.strerror or error}\n")
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"mindlytics local: {getattr(error, 'strerror', None) or error}\n")
         return 1
     serve(service, ready=lambda running: _announce(running, args))
     sys.stdout.write("\nstopped\n")

@@ -212,3 +212,17 @@ def test_an_event_without_a_timestamp_happened_when_it_was_received(project: Pro
     silent, told = project.ask("events")
     assert silent["timestamp"] == silent["received_at"]
     assert told["timestamp"] == at(1)
+
+
+def test_an_event_that_is_sent_again_under_its_id_is_stored_once(project: Project, running: LocalService):
+    project.take(turn("one") | {"event_id": "e1"}, turn("two") | {"event_id": "e2"})
+    project.take(turn("one") | {"event_id": "e1"}, turn("three") | {"event_id": "e3"}, turn("two") | {"event_id": "e2"})
+    again = project.http.post("/bc/v1/events/event", json=turn("one") | {"event_id": "e1"})
+    other = Project(running.url)
+    with other.http:
+        other.take(turn("theirs") | {"event_id": "e1"})
+
+    assert [event["properties"]["user"] for event in project.ask("events")] == ["one", "two", "three"]
+    assert project.only("conversations")["turns"] == 3
+    assert [event["properties"]["user"] for event in again.json()] == ["one"]
+    assert project.send(turn() | {"event_id": 5}).text == "event 0: event_id must be a text of 1 to 200 characters"

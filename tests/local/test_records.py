@@ -40,6 +40,16 @@ def test_a_conversation_is_summed_up(project: Project):
         "completion_tokens": 21,
         "cost": 0.75,
         "models": ["router", "m"],
+        "event_names": [
+            "Conversation Started",
+            "Conversation Function",
+            "Conversation Usage",
+            "Conversation Turn",
+            "Turn Failed",
+            "Custom",
+            "Conversation Ended",
+        ],
+        "unpriced_tokens": {"router": [10, 1], "m": [7, 0]},
         "properties": {"topic": "x", "mood": "glad"},
     }
     assert project.only("sessions") == {

@@ -49,10 +49,16 @@ async def test_records_are_made_for_a_file_that_had_only_events(tmp_path: Path):
 
 
 def take_back_to_version_1(path: Path) -> None:
+    """Leave the events alone in the file, as the first version kept them."""
+    path.rename(path.with_suffix(".newer"))
     db = sqlite3.connect(path)
-    for table in ("sessions", "conversations", "users", "user_names"):
-        db.execute(f"DROP TABLE {table}")
+    for statement in _schema.CHANGES[0].statements:
+        db.execute(statement)
+    columns = _schema._EVENT_COLUMNS
+    db.execute("ATTACH ? AS newer", (str(path.with_suffix(".newer")),))
+    db.execute(f"INSERT INTO events ({columns}) SELECT {columns} FROM newer.events")  # noqa: S608  # ours
     db.execute("PRAGMA user_version = 1")
+    db.commit()
     db.close()
 
 
