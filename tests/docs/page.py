@@ -8,7 +8,9 @@ takes for granted, a chain or a question, is in `WORDS`.
 import ast
 import asyncio
 import inspect
+import os
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from unittest import SkipTest
 
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
+
+from mindlytics_pytest import MindlyticsService
 
 
 def chain() -> Any:
@@ -46,6 +50,12 @@ def messages() -> list[dict[str, str]]:
 WORDS: dict[str, Callable[[], Any]] = {made.__name__: made for made in (chain, answer, question, text_so_far, messages)}
 
 
+def with_fixture(test: Callable[[MindlyticsService], None]) -> None:
+    """Run a test that a page shows, with a project of its own, as the pytest plugin would."""
+    os.environ["MLSDK_PROJECT_ID"] = f"test-{uuid.uuid4().hex}"
+    test(MindlyticsService(os.environ["MLSDK_SERVER_BASE"], os.environ["MLSDK_PROJECT_ID"]))
+
+
 class Evaluator:
     """Runs a block as a notebook's cell would: `await` is allowed at the top level, and all share one loop."""
 
@@ -65,6 +75,8 @@ class Evaluator:
         else:
             exec(code, example.namespace)  # noqa: S102
         self.ran += 1
+        for name in [name for name in code.co_names if name.startswith("test_")]:
+            with_fixture(example.namespace.pop(name))
 
 
 def main(page: str) -> None:
