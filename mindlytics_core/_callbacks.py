@@ -54,6 +54,8 @@ def _wait_for(work: Coroutine[Any, Any, Any], home: asyncio.AbstractEventLoop) -
             running.result()
             return
     running.cancel()
+    if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+        work.close()
 
 
 class Callbacks:

@@ -1,6 +1,6 @@
 """What is answered at once, outside of sessions: users, and the live events of a whole project."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mindlytics_core import _model
@@ -8,29 +8,18 @@ from mindlytics_core._callbacks import at_home
 from mindlytics_core._model import Properties
 from mindlytics_core._requests import Requests, blocking
 from mindlytics_core.exceptions import InvalidArgument, RequestFailed
-from mindlytics_core.live import Listening, OnError, OnEvent
+from mindlytics_core.live import Listener, Listening, OnError, OnEvent
 from mindlytics_core.session import LISTEN_TIMEOUT, wait_for
 
 IDENTIFY_PATH = "/bc/v1/user/identify"
 ALIAS_PATH = "/bc/v1/user/alias"
 
 
-class Book(Protocol):
+class Book(Listener, Protocol):
     """What these calls need from the client."""
 
     requests: Requests
     is_disabled: bool
-
-    def listen(
-        self,
-        *,
-        session_id: str | None,
-        on_event: OnEvent | None,
-        on_error: OnError | None,
-        is_over: Callable[[], bool],
-    ) -> Listening | None:
-        """Begin to listen to live events; None where everything is switched off."""
-        ...
 
 
 class Direct:

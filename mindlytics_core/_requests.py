@@ -122,7 +122,11 @@ class HTTPClient:
 
 
 def blocking(new_call: Callable[[], Coroutine[Any, Any, R]]) -> R:
-    """Run a coroutine to its end on a thread and a loop of its own; works inside a running loop too."""
+    """Run a coroutine to its end on a loop of its own; inside a running loop, on a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(new_call())
     with ThreadPoolExecutor(1, "mindlytics-request") as thread:
         return thread.submit(lambda: asyncio.run(new_call())).result()
 

@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import AsyncIterable, Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -79,6 +79,21 @@ class MLEvent(BaseModel):
 
 OnEvent: TypeAlias = Callable[[MLEvent], Any]
 OnError: TypeAlias = Callable[[DeliveryError], Any]
+
+
+class Listener(Protocol):
+    """Who can listen: a client's book."""
+
+    def listen(
+        self,
+        *,
+        session_id: str | None,
+        on_event: OnEvent | None,
+        on_error: OnError | None,
+        is_over: Callable[[], bool],
+    ) -> "Listening | None":
+        """Begin to listen to live events; None where everything is switched off."""
+        ...
 
 
 class Listening:

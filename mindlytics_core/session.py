@@ -20,7 +20,7 @@ from mindlytics_core._scope import Ids
 from mindlytics_core._stats import FlushResult
 from mindlytics_core._tracking import Tracking, When
 from mindlytics_core.exceptions import DeliveryError
-from mindlytics_core.live import Listening, OnError, OnEvent
+from mindlytics_core.live import Listener, Listening, OnError, OnEvent
 
 _MOST_ERRORS = 1_000
 _FLUSH_TIMEOUT = 10.0
@@ -28,7 +28,7 @@ _FLUSH_TIMEOUT = 10.0
 LISTEN_TIMEOUT = 10.0
 
 
-class Client(Recorder, Protocol):
+class Client(Recorder, Listener, Protocol):
     """What a session needs from the client that made it."""
 
     project_id: str
@@ -39,17 +39,6 @@ class Client(Recorder, Protocol):
 
     def flush_sync(self, timeout: float) -> FlushResult:
         """Send what is queued."""
-        ...
-
-    def listen(
-        self,
-        *,
-        session_id: str | None,
-        on_event: OnEvent | None,
-        on_error: OnError | None,
-        is_over: Callable[[], bool],
-    ) -> Listening | None:
-        """Begin to listen to live events; None where everything is switched off."""
         ...
 
 
@@ -183,7 +172,7 @@ class Session(Tracking):
 
     def __enter__(self) -> Self:
         self._enter()
-        if self._listening is not None and not inside_callback():
+        if self._listening is not None and not _loop_is_running():
             futures.wait([self._listening.tried], self.listen_timeout)
         return self
 
@@ -192,9 +181,11 @@ class Session(Tracking):
     ) -> None:
         if self._leave():
             result = self.flush_sync()
-            if (ended := self._hears_its_end(delivered=bool(result))) is not None:
-                futures.wait([ended], self.listen_timeout)
-            self._stop_listening()
+            # The app's loop must not be held up: its callbacks run there. Listening stops by itself at the end.
+            if not _loop_is_running():
+                if (ended := self._hears_its_end(delivered=bool(result))) is not None:
+                    futures.wait([ended], self.listen_timeout)
+                self._stop_listening()
 
     async def __aenter__(self) -> Self:
         self._enter()
@@ -295,3 +286,11 @@ def current_session() -> Session | None:
 async def wait_for(future: Future[Any], timeout: float) -> None:
     """Wait on any running loop until a future of another thread is done, or for `timeout` seconds."""
     await asyncio.wait([asyncio.wrap_future(future)], timeout=timeout)
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -11,7 +11,7 @@ from chaos import Chaos, Reply
 from helpers import Service, events, shape
 from websockets.sync.server import ServerConnection, serve
 
-from mindlytics_core import Client, Delivery, DeliveryError, MLEvent, RequestFailed, live
+from mindlytics_core import Client, Delivery, DeliveryError, MLEvent, RequestFailed, Session, live
 from mindlytics_core._callbacks import CALLBACKS
 
 ASKED = {"user": "Where is my order?", "assistant": "On its way."}
@@ -122,6 +122,21 @@ def test_a_whole_session_is_heard_without_any_loop(client: Client, ear: Ear):
     assert ear.names == HEARD
 
 
+async def test_a_sync_block_does_not_hold_up_the_loop_of_its_callbacks(client: Client):
+    over = asyncio.Event()
+
+    async def on_event(event: MLEvent) -> None:
+        if event.event == "Session Ended":
+            over.set()
+
+    session = client.create_session(id="jjacob", on_event=on_event, listen_timeout=3600)
+    await session.start_listening()
+    with session:
+        session.track_conversation_turn(**ASKED)
+
+    await asyncio.wait_for(over.wait(), 10)
+
+
 async def test_coroutine_callbacks_run_on_the_app_s_own_loop(client: Client):
     heard: list[str] = []
     over = asyncio.Event()
@@ -138,6 +153,19 @@ async def test_coroutine_callbacks_run_on_the_app_s_own_loop(client: Client):
 
     await asyncio.wait_for(over.wait(), 10)
     assert heard == HEARD
+
+
+def test_a_coroutine_callback_whose_loop_has_gone_is_called_all_the_same(client: Client, ear: Ear):
+    async def on_event(event: MLEvent) -> None:
+        ear.on_event(event)
+
+    async def made_on_a_loop() -> Session:
+        return client.create_session(id="jjacob", on_event=on_event)
+
+    with asyncio.run(made_on_a_loop()) as session:
+        session.track_conversation_turn(**ASKED)
+
+    assert ear.names == HEARD
 
 
 async def test_flush_after_the_end_waits_for_it_too(client: Client, ear: Ear):
