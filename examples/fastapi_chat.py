@@ -35,7 +35,7 @@ openai = AsyncOpenAI()
 
 
 class Chat(BaseModel):
-    """What the page sends: the whole chat so far, with the new question at its end."""
+    """The whole chat so far, with the new question at its end."""
 
     messages: list[dict[str, str]]
 

@@ -82,6 +82,14 @@ def test_every_link_to_a_file_leads_somewhere(page: str):
         assert (ROOT / target).exists(), target
 
 
+def test_every_promise_names_tests_that_exist():
+    promises = (ROOT / "README.md").read_text().split("## What it promises")[1].split("\n## ")[0]
+    named = re.findall(r"`(tests/[^`]+)`", promises)
+
+    assert len(named) >= promises.count("\n| ") - 2
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def _tree() -> str:
     return (ROOT / "docs/errors.md").read_text().split("```")[1]
 
