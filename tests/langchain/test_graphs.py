@@ -4,7 +4,8 @@ from typing import Any, TypedDict
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
+from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware, SummarizationMiddleware
+from langchain.agents.structured_output import ProviderStrategy
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -160,6 +161,31 @@ def test_a_structured_answer_is_its_json(lab: Any):
 
     used = {"prompt_tokens": 5, "completion_tokens": 2}
     assert lab.arrived() == lab.whole(1, lab.turn(1, "order 7", '{"number": 7}', **used))
+
+
+def test_a_structured_answer_that_the_provider_writes_is_its_json(lab: Any):
+    class Order(BaseModel):
+        number: int
+
+    agent = create_agent(lab.model('{"number": 7}'), [], response_format=ProviderStrategy(Order))
+
+    agent.invoke({"messages": [("user", "order 7")]}, lab.config)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "order 7", '{"number": 7}'))
+
+
+def test_langchain_s_own_summaries_add_usage_and_no_turn(lab: Any):
+    summariser = lab.model(lab.say.text("A summary.", (100, 10), model="helper-1"))
+    shortens = SummarizationMiddleware(model=summariser, trigger=("messages", 3), keep=("messages", 1))
+    agent = create_agent(lab.model("Hello again"), [], middleware=[shortens])
+    history = [("user", "Hi"), ("ai", "Hello"), ("user", "And?"), ("ai", "Well."), ("user", "So?")]
+
+    agent.invoke({"messages": history}, lab.config)
+
+    usage = {"event": "Conversation Usage", "turn": "T1", "model": "helper-1"}
+    assert lab.arrived() == lab.whole(
+        1, {**usage, "prompt_tokens": 100, "completion_tokens": 10}, lab.turn(1, "So?", "Hello again")
+    )
 
 
 def test_a_middleware_s_model_calls_add_usage_and_no_turn(lab: Any):
