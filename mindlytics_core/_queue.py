@@ -14,7 +14,6 @@ from mindlytics_core._config import Delivery
 from mindlytics_core._stats import Counter, Sum, Tally
 from mindlytics_core.exceptions import DeliveryError
 
-WORKER_NAME = "mindlytics-worker"
 #: How long a call waits at most for the disk, when the queue in memory is full; a stall, not a wait for the network.
 _WAIT = 0.001
 _WAITS = 250
@@ -65,6 +64,8 @@ class Queue:
         self._log = log
         #: Whether a call may wait a moment for the worker to make room; changed by the worker only.
         self.may_wait = may_wait
+        #: Where the worker runs, which must not wait for itself.
+        self.worker_thread: int | None = None
         self._options = options
         self._wake = wake
         # SimpleQueue is re-entrant: a finaliser that runs inside put() may put again.
@@ -140,7 +141,7 @@ class Queue:
 
     def _has_room_soon(self, size: int) -> bool:
         """Give the worker the processor: it writes to disk about as fast as events are made."""
-        if not self.may_wait or threading.current_thread().name == WORKER_NAME:
+        if not self.may_wait or self.worker_thread == threading.get_ident():
             return False
         self._wake_if_due(always=True)
         for _ in range(_WAITS):

@@ -17,10 +17,11 @@ from mindlytics_core._clock import IDS, Clock
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket
 from mindlytics_core._lanes import Lanes
-from mindlytics_core._queue import WORKER_NAME, Item, Owner, Queue
+from mindlytics_core._queue import Item, Owner, Queue
 from mindlytics_core._retry import Answer
 from mindlytics_core._stats import FlushResult, Stats
 from mindlytics_core._store import Store, is_adopted, is_on_disk
+from mindlytics_core._threads import Thread, started
 from mindlytics_core._transport import HTTPTransport, Transport
 from mindlytics_core.exceptions import DeliveryPaused, EventRefused
 
@@ -80,7 +81,7 @@ class Worker:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm: asyncio.Event | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -160,7 +161,7 @@ class Worker:
         """End the thread once it has nothing on its way; what still waits stays in memory."""
         self._stopping = True
         self._ring()
-        if wait and self._thread is not None and self._thread is not threading.current_thread():
+        if wait and self._thread is not None and self.queue.worker_thread != threading.get_ident():
             self._thread.join(_STOP_TIMEOUT)
 
     def _wake(self) -> None:
@@ -192,13 +193,12 @@ class Worker:
         return self._thread is not None and self._thread.is_alive()
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name=WORKER_NAME, daemon=True)
         with _guard.guarded("worker.start"):
-            thread.start()
-            self._thread = thread
+            self._thread = started(self._run, "mindlytics-worker")
 
     def _run(self) -> None:
         self._stopping = False
+        self.queue.worker_thread = threading.get_ident()
         # Not the app's loop policy: ours must be the plain one, whatever the app runs on.
         loop = asyncio.SelectorEventLoop()
         loop.set_default_executor(_InlineExecutor())
@@ -250,7 +250,7 @@ class Worker:
                 loop.call_soon_threadsafe(alarm.set)
 
         if self._store is not None and self._may_start:
-            threading.Thread(target=make, name="mindlytics-import", daemon=True).start()
+            started(make, "mindlytics-import")
         else:
             make()
         return made

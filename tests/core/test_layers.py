@@ -26,7 +26,7 @@ LEVELS: list[list[str]] = [
         "_log",
         "_spool",
     ],
-    ["_fork", "_log", "_spool"],
+    ["_fork", "_threads", "_log", "_spool"],
     [
         "_decode",
         "_guard",

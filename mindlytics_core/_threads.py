@@ -1,0 +1,63 @@
+"""The worker's thread: one of the operating system's, also where gevent has put greenlets in their place."""
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Thread(Protocol):
+    """What the worker needs of its thread."""
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        ...
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end."""
+        ...
+
+
+def started(target: Callable[[], None], name: str) -> Thread:
+    """
+    Start a daemon thread.
+
+    Args:
+        target: What it runs.
+
+        name: What debuggers call it.
+
+    Raises:
+        RuntimeError: The interpreter exits, and starts no thread any more.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("threading"):
+        # A greenlet would make the app's own greenlets wait for our imports and encryption.
+        return _RealThread(target, monkey.get_original)
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+class _RealThread:
+    def __init__(self, target: Callable[[], None], original: Callable[[str, str], Any]) -> None:
+        self._target = target
+        self._running = original("_thread", "allocate_lock")()
+        self._running.acquire()
+        original("_thread", "start_new_thread")(self._run, ())
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        locked: bool = self._running.locked()
+        return locked
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end."""
+        if self._running.acquire(timeout=timeout):
+            self._running.release()
+
+    def _run(self) -> None:
+        try:
+            self._target()
+        finally:
+            self._running.release()
