@@ -10,6 +10,8 @@ from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost
 from mindlytics_core._receipt import Receipt
 from mindlytics_core._requests import HTTPClient
 from mindlytics_core._scope import Ids, Scope, conversation, current_scope
+from mindlytics_core._serverless import flush_at_end
+from mindlytics_core._signals import install_signal_handlers
 from mindlytics_core._stats import FlushResult, Stats
 from mindlytics_core._version import __version__
 from mindlytics_core.client import Client, default_client, flush, flush_sync
@@ -65,7 +67,9 @@ __all__ = [
     "default_client",
     "event_from_json",
     "flush",
+    "flush_at_end",
     "flush_sync",
     "guarded",
+    "install_signal_handlers",
     "model_call_is_claimed",
 ]

@@ -109,13 +109,22 @@ class Process:
     def _hook_exit_of_child(self, util: Any) -> None:
         util.Finalize(None, self._at_exit, exitpriority=_AFTER_THE_APP)
 
+    def drain(self) -> None:
+        """Deliver what is pending, within the exit timeout."""
+        with _guard.guarded("drain"):
+            _drain(self.workers())
+
+    def end(self) -> None:
+        """End what is open, and deliver everything: the process ends."""
+        self._at_exit()
+
     def _at_exit(self) -> None:
         for worker in self.workers():
             worker.start_no_thread()
         for ender in list(self._enders):
             _guard.call_guarded("exit.end", ender.end_at_exit)
         with _guard.guarded("exit.drain"):
-            _drain(self.workers())
+            _drain(self.workers(), stop=True)
 
     def _after_fork(self) -> None:
         self.lock = threading.RLock()
@@ -136,7 +145,7 @@ def multiprocessing_child() -> bool:
     return made_by is not None and made_by.parent_process() is not None
 
 
-def _drain(workers: list[Worker]) -> None:
+def _drain(workers: list[Worker], *, stop: bool = False) -> None:
     """Deliver what is left, within the longest exit timeout, and say what could not be."""
     pending = [worker for worker in workers if worker.stats().pending]
     started = time.monotonic()
@@ -146,7 +155,7 @@ def _drain(workers: list[Worker]) -> None:
         _await(flushes, started, deadline)
         if pending:
             CALLBACKS.wait(max(deadline - time.monotonic(), _SAID_AFTER))
-        for worker in workers:
+        for worker in workers if stop else ():
             worker.stop(wait=True)
     except KeyboardInterrupt:
         _say("interrupted")

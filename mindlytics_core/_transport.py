@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, Protocol
@@ -20,6 +22,7 @@ from mindlytics_core._retry import Answer
 from mindlytics_core._version import __version__
 
 _SHOWN_CHARS = 500
+_FROZEN_AFTER = 5.0
 
 
 class Transport(Protocol):
@@ -60,9 +63,16 @@ class HTTPTransport:
         destination: Where to, and as whom.
 
         options: The limits of an attempt.
+
+        wall: The clock that also runs while a serverless function is frozen.
     """
 
-    def __init__(self, destination: Destination, options: Delivery) -> None:
+    def __init__(self, destination: Destination, options: Delivery, *, wall: Callable[[], float] = time.time) -> None:
+        self._destination = destination
+        self._wall = wall
+        #: When the last request began, and how many are under way.
+        self._used_at = wall()
+        self._under_way = 0
         self._options = options
         #: Whether a connection may have been kept from an earlier request.
         self._kept = False
@@ -72,6 +82,8 @@ class HTTPTransport:
 
     async def send(self, body: bytes, key: str) -> Answer:
         """Post one batch, and turn whatever happens into an answer."""
+        await self._replace_dead_connections()
+        self._under_way += 1
         try:
             # The library's own limits count silence only: a server that drips would hold on for ever.
             async with asyncio.timeout(self._options.attempt_timeout):
@@ -80,10 +92,20 @@ class HTTPTransport:
             return Answer(0, f"no answer within {self._options.attempt_timeout:g} s")
         except (self._http.HTTPError, self._http.InvalidURL, OSError) as error:
             return Answer(0, type(error).__name__)
+        finally:
+            self._under_way -= 1
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+    async def _replace_dead_connections(self) -> None:
+        """After a freeze the other side has hung up, and nobody here was awake to hear it."""
+        now, used_at = self._wall(), self._used_at
+        self._used_at = now
+        if self._options.mode == "serverless" and now - used_at > _FROZEN_AFTER and not self._under_way:
+            old, self._client, self._kept = self._client, self._new_client(self._destination, self._options), False
+            await old.aclose()
 
     def _new_client(self, destination: Destination, options: Delivery) -> Any:
         return self._http.AsyncClient(

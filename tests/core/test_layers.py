@@ -22,9 +22,6 @@ LEVELS: list[list[str]] = [
         "_history",
         "_claims",
         "redactors",
-        "_fork",
-        "_log",
-        "_spool",
     ],
     ["_fork", "_threads", "_log", "_spool"],
     [
@@ -42,7 +39,7 @@ LEVELS: list[list[str]] = [
     ],
     ["_batch", "_gate", "_limits", "_lanes", "_store", "_worker", "_process"],
     ["_lifecycle", "_open_sessions", "_conversations", "_tracking", "session", "exchange", "_book", "_direct"],
-    ["client", "testing", "cli", "__main__", "__init__"],
+    ["client", "_serverless", "_signals", "testing", "cli", "__main__", "__init__"],
 ]
 PLACE = {name: (level, at) for level, names in enumerate(LEVELS) for at, name in enumerate(names)}
 #: What each package above the core may import of ours; of the core, its doorway or the named modules.

@@ -131,9 +131,8 @@ def test_kill_9_loses_nothing_with_durability_call_and_otherwise_at_most_the_las
 
     found = numbers(taken(chaos, refused))
     assert len(found) >= (returned if durability == "call" else settled)
-    # In order, without a gap: only the youngest are lost. A log and the file may hold the same ones for a moment.
+    # In order, without a gap: only the youngest are lost. Twice is allowed: what was on its way at the kill.
     assert list(dict.fromkeys(found)) == list(range(max(found, default=-1) + 1))
-    assert durability == "call" or len(found) == len(set(found))
     assert is_balanced(client)
 
 
