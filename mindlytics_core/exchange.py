@@ -388,6 +388,8 @@ class Exchange:
         return iso(self._book.clock.wall())
 
 
+#: As many are remembered of a context; those that wait for tools stay open, and there may be thousands.
+_MOST_OPENED = 16
 #: The exchanges that were opened in this context, the innermost first, as far as they have not been closed.
 _Opened: TypeAlias = "tuple[weakref.ref[Exchange], _Opened] | None"
 _opened: ContextVar[_Opened] = ContextVar("mindlytics_exchanges", default=None)
@@ -395,7 +397,7 @@ _opened: ContextVar[_Opened] = ContextVar("mindlytics_exchanges", default=None)
 
 def note_opened(exchange: Exchange) -> None:
     """Make an exchange the one in progress in this context."""
-    _opened.set((weakref.ref(exchange), _still_open(_opened.get())))
+    _opened.set((weakref.ref(exchange), _all_open(_opened.get())))
 
 
 def _session_in_progress() -> Session | None:
@@ -405,6 +407,18 @@ def _session_in_progress() -> Session | None:
 
 
 add_session_finder(_session_in_progress)
+
+
+def _all_open(opened: _Opened) -> _Opened:
+    """Without any that has been closed; one beneath an open one would else be kept for as long as new ones come."""
+    found: list[weakref.ref[Exchange]] = []
+    while (opened := _still_open(opened)) is not None and len(found) < _MOST_OPENED:
+        found.append(opened[0])
+        opened = opened[1]
+    opened = None
+    for reference in reversed(found):
+        opened = (reference, opened)
+    return opened
 
 
 def _still_open(opened: _Opened) -> _Opened:

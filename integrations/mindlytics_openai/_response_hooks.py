@@ -1,5 +1,6 @@
 """Being told when a response is closed or let go of, without a trace afterwards."""
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,8 @@ class Hooks:
     def replace(self, response: Any, name: str, method: Any) -> None:
         """Have a method of a response be another."""
         setattr(response, name, method)
-        self._undo.append(lambda: delattr(response, name))
+        # Who is told holds these hooks; held by them, the response could not be let go of.
+        self._undo.append(functools.partial(_remove, weakref.ref(response), name))
 
     def on_close(self, response: Any, told: Told) -> None:
         """Have `told` called after each close of a response."""
@@ -31,6 +33,12 @@ class Hooks:
         """Leave no trace."""
         while self._undo:
             self._undo.pop()()
+
+
+def _remove(reference: "weakref.ref[Any]", name: str) -> None:
+    response = reference()
+    if response is not None:
+        delattr(response, name)
 
 
 def _then(close: Any, told: Told) -> Any:

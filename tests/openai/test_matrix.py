@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -309,6 +310,8 @@ def run(using: Any, surface: Surface, ending: str) -> None:
         raised = pytest.raises(openai.LengthFinishReasonError)
     with raised:
         asyncio.run(using)
+    # An async generator that was let go of is ended by its loop.
+    gc.collect()
 
 
 async def cancel(provider: Any, client: Any, say: Any, surface: Surface) -> None:
@@ -331,3 +334,79 @@ async def cancel(provider: Any, client: Any, say: Any, surface: Surface) -> None
     using.cancel()
     with pytest.raises(asyncio.CancelledError):
         await using
+
+
+# With and without `wrap`.
+
+
+def shown(value: Any) -> Any:
+    """A value as the app could tell it from another."""
+    return (type(value), value.to_json(warnings=False)) if hasattr(value, "to_json") else (type(value), str(value))
+
+
+def outcome(surface: Surface, asked: Any, ending: str) -> Any:
+    """Everything that the app gets: objects, parts, the response's state, and the error with its depth."""
+    seen: list[Any] = []
+
+    async def look() -> None:
+        async with opened(surface.ask(asked)) as value:
+            answer = await parsed(value)
+            if not surface.is_stream:
+                seen.append(shown(answer))
+                return
+            async for part in parts_of(answer):
+                seen.append(shown(part) if hasattr(part, "to_json") else part)
+                if ending == "closed" and shows_text(part):
+                    break
+            response = getattr(answer, "response", None) or answer._response
+            seen.append((type(answer), response.is_closed, response.status_code))
+            await settled(answer.close())
+            await settled(answer.close())
+            seen.append((response.is_closed, sorted(vars(response)), [shown(part) async for part in parts_of(answer)]))
+
+    try:
+        asyncio.run(look())
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is compared
+        frames = [frame.name for frame in traceback.extract_tb(error.__traceback__) if "/openai/" in frame.filename]
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if "mindlytics_openai" in frame.filename]
+        kinds = (type(error.__cause__), type(error.__context__), error.__suppress_context__)
+        # One frame of ours, the driver, is on the way up; nothing else tells.
+        seen.append((type(error), str(error), kinds, [name for name in frames if name != "watched"], len(own) <= 1))
+    return seen
+
+
+async def parts_of(stream: Any):
+    if hasattr(stream, "__aiter__"):
+        async for part in stream:
+            yield part
+    else:
+        for part in stream:
+            yield part
+
+
+def sent(requests: list[Any]) -> list[Any]:
+    """What the provider gets; the question for usage is ours, and switched off here."""
+    return [
+        (str(r.url), r.method, r.content, {k: v for k, v in r.headers.items() if "idempot" not in k}) for r in requests
+    ]
+
+
+@pytest.mark.parametrize("kind", [openai.OpenAI, openai.AsyncOpenAI])
+@pytest.mark.parametrize("surface", SURFACES.values(), ids=SURFACES)
+def test_the_app_and_the_provider_see_no_difference(provider: Any, say: Any, surface: Surface, kind: type):
+    with Client("key", "project", "http://127.0.0.1:9", before_send=lambda _: None) as silent:
+        for ending in (*ANSWERED, "error", *(("closed",) if surface.is_stream else ())):
+            if surface.api == "legacy" and ending in {"tool call", "refusal"}:
+                continue
+            seen, requests = [], []
+            for asked in (provider.client(kind), wrap(provider.client(kind), client=silent, stream_usage=False)):
+                provider.answers(reply(say, surface, ending))
+                seen.append(outcome(surface, asked, ending))
+                requests.append(sent(provider.requests))
+                provider.requests.clear()
+            assert seen[0] == seen[1], ending
+            assert requests[0] == requests[1], ending
+            asking = wrap(provider.client(kind), client=silent)
+            provider.answers(reply(say, surface, ending))
+            assert seen[0] == outcome(surface, asking, ending), ending
+            provider.requests.clear()

@@ -1,6 +1,7 @@
 """Legacy completions, responses that the app reads itself, and every client of the process at once."""
 
 import contextlib
+import gc
 import json
 from typing import Any
 
@@ -140,6 +141,19 @@ def test_a_stream_whose_lines_the_app_leaves_half_way_keeps_what_was_seen(
 
     assert not {"close", "aclose", "iter_bytes", "aiter_bytes"} & set(vars(http_response))
     assert arrived() == [*OPENED, {**STREAMED, "assistant": "Hi ", "interrupted": True}]
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_a_response_that_the_app_lets_go_of_is_let_go_of(
+    provider: Any, client: Client, arrived: Any, say: Any, is_stream: bool
+):
+    provider.answers(say.spoken("Hi ") if is_stream else say.Parts([json.dumps(say.completion())], done=False))
+    unread = wrap(provider.client(), client=client).chat.completions.with_streaming_response
+
+    unread.create(model="tiny", messages=QUESTION, stream=is_stream).__enter__()
+    gc.collect()
+
+    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "Interrupted"}]
 
 
 def test_an_answer_that_the_app_does_not_read_is_none(provider: Any, client: Client, arrived: Any, say: Any):

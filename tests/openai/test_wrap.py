@@ -17,14 +17,19 @@ from mindlytics_core import Client, ConfigurationError, InvalidArgument, default
 from mindlytics_openai import unwrap, wrap
 
 QUESTION = [{"role": "user", "content": "Hello?"}]
-KINDS = [openai.OpenAI, openai.AsyncOpenAI, openai.AzureOpenAI, openai.AsyncAzureOpenAI]
-AZURE = {"azure_endpoint": "http://azure.test", "api_version": "2024-10-21"}
+AZURE = {"azure_endpoint": "http://azure.test", "api_version": "2024-10-21", "base_url": None}
+#: Clients of other providers, as far as the installed openai has them, with what they need to know.
+OTHERS = {
+    "AzureOpenAI": AZURE,
+    "AsyncAzureOpenAI": AZURE,
+    "BedrockOpenAI": {"aws_region": "eu-north-1"},
+    "AsyncBedrockOpenAI": {"aws_region": "eu-north-1"},
+}
+KINDS = [openai.OpenAI, openai.AsyncOpenAI, *(getattr(openai, name) for name in OTHERS if hasattr(openai, name))]
 
 
 def make(provider: Any, kind: type):
-    if kind in {openai.AzureOpenAI, openai.AsyncAzureOpenAI}:
-        return provider.client(kind, base_url=None, **AZURE)
-    return provider.client(kind)
+    return provider.client(kind, **OTHERS.get(kind.__name__, {}))
 
 
 def ask(asked: Any) -> Any:
@@ -200,11 +205,11 @@ def test_what_is_no_client_is_refused_at_once(client: Client):
         wrap(object(), client=client)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if hasattr(mindlytics_openai, kind.__name__)])
 def test_the_drop_in_classes_record(provider: Any, service_environment: Any, say: Any, kind: type):
     provider.answers(say.completion(), say.completion())
     drop_in = getattr(mindlytics_openai, kind.__name__)
-    made = provider.client(drop_in, **({"base_url": None, **AZURE} if "Azure" in kind.__name__ else {}))
+    made = provider.client(drop_in, **OTHERS.get(kind.__name__, {}))
 
     assert isinstance(made, kind)
     assert isinstance(made, drop_in)
