@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from helpers import Service, events, shape
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mindlytics_core import Client, ConfigurationError, InvalidArgument, TokenBasedCost, redactors
@@ -160,6 +160,7 @@ def test_no_text_makes_a_redactor_slow(redactor: Callable[[str], str], piece: st
     assert time.process_time() - started < 5  # quadratic would be minutes; here it is milliseconds
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(redactors.ALL))
 def test_redacting_twice_changes_nothing_more(text: str, redactor: Callable[[str], str]):
     assert redactor(redactor(text)) == redactor(text)
@@ -216,6 +217,7 @@ def test_none_or_all(new_client: Callable[..., Client], service: Service, rate: 
     assert bool(events(service)) is arrive
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1), st.floats(0, 1), st.floats(0, 1))
 def test_a_higher_rate_keeps_what_a_lower_one_keeps(conversation_id: str, one: float, other: float):
     low, high = (

@@ -34,7 +34,7 @@ def vendor(request: pytest.FixtureRequest) -> Path:
     python = place / "bin/python"
     if not (place / "ready").exists():
         venv.create(place, clear=True)
-        command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", PUBLIC_SDK]
+        command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--retries", "1", PUBLIC_SDK]
         installed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         if installed.returncode:
             pytest.skip(f"{PUBLIC_SDK} cannot be installed here: {installed.stderr[-300:]}")

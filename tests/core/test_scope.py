@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -185,6 +186,17 @@ def test_a_default_applies_everywhere_until_it_is_closed(desk: Desk):
         assert "Conversation Ended" not in shape_of(desk, "ann")
     finally:
         scope.close()
+
+    assert shape_of(desk, "ann") == [*VISIT[:3], "Conversation Turn", *VISIT[3:]]
+
+
+def test_a_default_survives_from_one_cell_of_a_notebook_to_the_next(desk: Desk):
+    cells: list[Scope] = []
+    # A kernel runs each cell in a context of its own, or what a cell sets is gone in the next.
+    Context().run(lambda: cells.append(conversation(user_id="ann").as_default()))
+    Context().run(lambda: desk.exchange().finish("one"))
+    Context().run(asyncio.run, asyncio.to_thread(lambda: desk.exchange().finish("two")))
+    Context().run(cells[0].close)
 
     assert shape_of(desk, "ann") == [*VISIT[:3], "Conversation Turn", *VISIT[3:]]
 

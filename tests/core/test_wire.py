@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from chaos import Chaos
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mindlytics_core import Client, Cost, Ids, TokenBasedCost, _wire
@@ -139,6 +139,7 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)
 SCALARS = st.one_of(TEXTS, st.booleans(), st.integers(), st.floats())
 
 
+@settings(deadline=None)
 @given(user=TEXTS, assistant=TEXTS, properties=st.dictionaries(TEXTS, SCALARS, max_size=4))
 def test_whatever_an_event_holds_is_written_as_json_that_everybody_reads(
     user: str, assistant: str, properties: dict[str, Any]
