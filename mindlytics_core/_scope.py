@@ -31,12 +31,21 @@ class Ids:
         session_id: The visit.
 
         conversation_id: The thread of turns.
+
+    Raises:
+        InvalidArgument: One of them is no text.
     """
 
     user_id: str | None = None
     device_id: str | None = None
     session_id: str | None = None
     conversation_id: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in _ID_NAMES:
+            value = getattr(self, name)
+            if value is not None:
+                _model.check_text(name, value)
 
     def or_else(self, other: "Ids") -> "Ids":
         """These ids, and the other's where one is not set here."""

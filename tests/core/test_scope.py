@@ -234,6 +234,12 @@ def test_wrong_ids_raise_at_once(wrong):
         conversation(**wrong)
 
 
+@pytest.mark.parametrize("name", ["user_id", "device_id", "session_id", "conversation_id"])
+def test_ids_are_texts(name: str):
+    with pytest.raises(InvalidArgument, match=name):
+        Ids(**{name: 7})  # type: ignore[arg-type]
+
+
 def test_the_session_of_the_block_or_of_the_exchange_in_progress_is_current(desk: Desk):
     assert current_session() is None
     with desk.session(id="ann") as session:
