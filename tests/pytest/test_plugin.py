@@ -1,5 +1,8 @@
 """What an app's own tests get: the plugin is used here by a test suite of an app, in a run of pytest of its own."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from mindlytics_core import Client, TokenBasedCost, current_session, default_client
@@ -7,34 +10,43 @@ from mindlytics_pytest import FunctionCall, MindlyticsService
 
 pytest_plugins = ["pytester"]
 
+PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 BOT = """
     from mindlytics_core import Client
 
-    session = None
-
-    def bot(text):
-
+    def answer(text):
         session = Client().create_session(id="jjacob")
         session.track_conversation_turn(user=text, assistant=text.upper())
+        session.end_session()
+        return text.upper()
 """
 
 
 def test_does_my_bot_record_its_turns_is_three_lines(pytester: pytest.Pytester):
-    pytester.makepyfile(bot=BOT)
+    pytester.makepyfile(my_bot=BOT)
     pytester.makepyfile(
         """
-        from bot import bot
+        from my_bot import answer
 
         def test_one(mindlytics_service):
-            bot("hi")
+            answer("hi")
             assert [(turn.user, turn.assistant) for turn in mindlytics_service.turns()] == [("hi", "HI")]
 
         def test_another_starts_empty(mindlytics_service):
             assert mindlytics_service.turns() == []
-            bot("ho")
+            answer("ho")
             assert mindlytics_service.turns()[0].user_id == "jjacob"
         """
     )
+
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+def test_the_tests_of_the_documentation_s_page_pass(pytester: pytest.Pytester):
+    first, second, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    pytester.makepyfile(my_bot=BOT)
+    pytester.makepyfile(my_worker="from my_bot import answer\nanswer('hi')\n")
+    pytester.makepyfile(first + second)
 
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
