@@ -4,35 +4,13 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from chaos import Chaos, Reply
 from helpers import Service, events, of_session, shape
 
-from mindlytics_core import Client, Delivery, DeliveryPaused, EventRefused, Session
-
-QUICK: dict[str, Any] = {"linger": 0.01, "retry_base": 0.01, "retry_cap": 0.02, "pause_interval": 0.05}
-
-
-@pytest.fixture
-def hasty(chaos: Chaos) -> Iterator[Callable[..., Client]]:
-    """Makes clients of the scripted server whose waits are short; what they hold at the end is thrown away."""
-    made: list[Client] = []
-
-    def make(on: dict[str, Any] | None = None, **delivery: Any) -> Client:
-        options = Delivery(**(QUICK | delivery))
-        made.append(Client("key", f"project-{len(made)}", chaos.url, delivery=options, **(on or {})))
-        return made[-1]
-
-    yield make
-    # What hangs is let go, and what waits is refused, so that nothing is left for the exit of the test run.
-    chaos.decide = lambda _: Reply(400)
-    chaos.refuse()
-    chaos.listen()
-    for client in made:
-        client.close(5)
+from mindlytics_core import Client, DeliveryPaused, EventRefused, Session
 
 
 def track(session: Session, *numbers: int, **properties: Any) -> None:

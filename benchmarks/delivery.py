@@ -1,0 +1,212 @@
+"""
+What delivery costs, and how quick it is: `python benchmarks/delivery.py`.
+
+Every figure is measured in a process of its own, against a sink on the loopback that answers 200 to whatever it
+reads, in a third process. Times are CPU-bound: run it on a machine that has nothing else to do.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mindlytics_core import Client, Delivery
+
+TEXT = "x" * 380
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
+SPAWN = multiprocessing.get_context("spawn")
+
+MLSDK = """
+import asyncio, sys, time
+from mlsdk import Client
+async def main():
+    client = Client(api_key="k", project_id="p", server_endpoint=sys.argv[1])
+    session = client.create_session(id="u")
+    started = time.perf_counter()
+    for _ in range(300):
+        await session.track_event(event="e", properties={"text": "x" * 760})
+    await session.flush()
+    print(300 / (time.perf_counter() - started))
+asyncio.run(main())
+"""
+
+
+def sink(ports: Any) -> None:
+    """Read requests, answer each; as cheap as Python can."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    ports.put(listener.getsockname()[1])
+    while True:
+        threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+
+def serve(connection: socket.socket) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        answer_all(connection)
+
+
+def answer_all(connection: socket.socket) -> None:
+    data = bytearray()
+    while True:
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            if not (more := connection.recv(1 << 20)):
+                return
+            data += more
+        head = bytes(data[:end]).lower()
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+        while len(data) < end + 4 + length:
+            data += connection.recv(1 << 20)
+        del data[: end + 4 + length]
+        connection.sendall(OK)
+
+
+def down_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def a_client(port: int, **options: Any) -> Client:
+    return Client("k", "p", f"http://127.0.0.1:{port}", delivery=Delivery(exit_timeout=0.0, **options))
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def call_cost(port: int) -> dict[str, float]:
+    """Microseconds of one call on the app's thread; the pauses let the worker run in between."""
+    session = a_client(port, max_events=100_000).create_session(id="u")
+    costs = []
+    for number in range(20_000):
+        began = time.perf_counter_ns()
+        session.track_conversation_turn(user=TEXT, assistant=TEXT)
+        costs.append((time.perf_counter_ns() - began) / 1_000)
+        if number % 100 == 0:
+            time.sleep(0.005)
+    cuts = statistics.quantiles(costs[1_000:], n=1_000)
+    return {"p50": cuts[499], "p99": cuts[989], "p99.9": cuts[998]}
+
+
+def drain(port: int) -> dict[str, float]:
+    """Events of 1 KB a second, from memory to the sink, of CPU and of time."""
+    client = a_client(port, max_events=60_000, max_bytes=1 << 30, linger=3600.0, batch_events=100)
+    sessions = [client.create_session(id=f"u{number}") for number in range(50)]
+    client.flush_sync(10)
+    client._book.worker.queue._wake_at = float("inf")  # noqa: SLF001  # collect first, then send
+    for number in range(40_000):
+        sessions[number % 50].track_event(event="e", properties={"text": TEXT * 2})
+    pending = client.stats().pending
+    cpu, began = time.process_time(), time.perf_counter()
+    assert client.flush_sync(120).ok
+    return {
+        "events/s": pending / (time.perf_counter() - began),
+        "events/s of CPU": pending / (time.process_time() - cpu),
+    }
+
+
+def memory(port: int) -> dict[str, float]:
+    """Bytes of resident memory per queued event of 1 KB, with nobody to take it."""
+    client = a_client(port, max_events=10_000)
+    session = client.create_session(id="u")
+    session.track_event(event="first")
+    client.flush_sync(1)
+    before = resident()
+    for _ in range(9_900):
+        session.track_event(event="e", properties={"text": TEXT * 2})
+    time.sleep(0.5)
+    queued = resident() - before
+    for _ in range(200_000):
+        session.track_event(event="e", properties={"text": TEXT * 2})
+    return {"bytes/event": queued / 9_900, "MiB after a burst of 200,000": (resident() - before) / 2**20}
+
+
+def blackhole(port: int) -> dict[str, float]:
+    """Seconds of flush(2) on a server that never answers."""
+    del port
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = a_client(listener.getsockname()[1])
+        client.create_session(id="u").track_event(event="e")
+        began = time.perf_counter()
+        client.flush_sync(2)
+        return {"flush(2) s": time.perf_counter() - began}
+
+
+def exit_of_a_thousand(port: int) -> dict[str, float]:
+    """Seconds that the exit takes with 1,000 events pending."""
+    program = (
+        "import time, atexit\n"
+        "atexit.register(lambda: print(time.perf_counter() - began))\n"
+        "from mindlytics_core import Client, Delivery\n"
+        f"client = Client('k', 'p', 'http://127.0.0.1:{port}', delivery=Delivery(linger=60))\n"
+        "session = client.create_session(id='u')\n"
+        "session.track_event(event='e'); client.flush_sync(5)\n"
+        "client._book.worker.queue._wake_at = float('inf')\n"
+        "for n in range(1000): session.track_event(event='e', properties={'text': 'x' * 760})\n"
+        "began = time.perf_counter()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603
+    return {"exit s": float(found.stdout)}
+
+
+def mlsdk(port: int) -> dict[str, float]:
+    """Events a second of mlsdk-python 1.0.5, in an environment of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)  # noqa: S603
+        python = f"{folder}/bin/python"
+        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "mlsdk-python==1.0.5"]
+        subprocess.run(install, check=True)  # noqa: S603
+        command = [python, "-c", MLSDK, f"http://127.0.0.1:{port}"]
+        found = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+        return {"events/s": float(found.stdout.split()[-1])}
+
+
+def run(measure: Callable[[int], dict[str, float]], port: int, answers: Any) -> None:
+    answers.put(measure(port))
+
+
+def measured(measure: Callable[[int], dict[str, float]], port: int, rounds: int = 3) -> dict[str, float]:
+    """Medians of some rounds, printed with their spread."""
+    answers, found = SPAWN.Queue(), []
+    for _ in range(rounds):
+        process = SPAWN.Process(target=run, args=(measure, port, answers))
+        process.start()
+        found.append(answers.get(timeout=300))
+        process.join()
+    for name in found[0]:
+        values = sorted(answer[name] for answer in found)
+        print(
+            f"{measure.__name__:20} {name:30} {statistics.median(values):12,.2f}   ({values[0]:,.2f}-{values[-1]:,.2f})"
+        )
+    return {name: statistics.median(answer[name] for answer in found) for name in found[0]}
+
+
+def main() -> None:
+    ports = SPAWN.Queue()
+    server = SPAWN.Process(target=sink, args=(ports,), daemon=True)
+    server.start()
+    port = ports.get(timeout=30)
+    measured(call_cost, port)
+    print("while the service is down:", flush=True)
+    measured(call_cost, down_port())
+    measured(memory, down_port())
+    measured(blackhole, port, rounds=1)
+    measured(exit_of_a_thousand, port)
+    ours = measured(drain, port)
+    if "--mlsdk" in sys.argv:
+        theirs = measured(mlsdk, port, rounds=1)
+        print(f"ratio of the two: {ours['events/s'] / theirs['events/s']:,.0f}")
+    server.terminate()
+    print(json.dumps({"python": sys.version.split()[0]}))
+
+
+if __name__ == "__main__":
+    main()

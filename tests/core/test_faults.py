@@ -1,0 +1,302 @@
+"""The network's and the process's faults, one by one: what is lost (nothing), and when it is over."""
+
+import contextlib
+import logging
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+import pytest
+import trustme
+from chaos import Chaos, Reply
+from helpers import of_session
+
+from mindlytics_core import Client, DeliveryPaused, Session
+
+WATCHDOG = 30
+ALL = set(range(99))
+
+
+def track(session: Session, *numbers: int) -> None:
+    for number in numbers:
+        session.track_event(event=f"e{number}")
+
+
+def names(found: list[dict[str, Any]], session: Session) -> list[str]:
+    return [event["event"] for event in of_session(found, session.session_id) if "event" in event]
+
+
+# The network.
+
+
+@pytest.mark.parametrize("then", ["reset", "half", "close", "drip"])
+def test_a_connection_that_breaks_at_any_point_loses_nothing(chaos: Chaos, hasty, then: str):
+    client = hasty(attempt_timeout=0.2)
+    session = client.create_session(id="u")
+    for number in range(6):
+        chaos.script(Reply(then=then))
+        track(session, number)
+        assert client.flush_sync(10).ok
+
+    seen = dict.fromkeys(names(chaos.events(), session))
+    assert list(seen) == [f"e{number}" for number in range(6)]
+
+
+def test_a_batch_that_was_stored_before_the_500_comes_again_under_the_same_key(chaos: Chaos, hasty):
+    chaos.script(Reply(500))
+    client = hasty()
+    session = client.create_session(id="u")
+    track(session, 1, 2, 3)
+
+    assert client.flush_sync(10).delivered == 4
+
+    first, second = chaos.requests[:2]
+    assert (first.raw, first.headers["idempotency-key"]) == (second.raw, second.headers["idempotency-key"])
+
+
+def test_a_dripping_server_holds_no_attempt_beyond_its_limit_and_other_sessions_flow(chaos: Chaos, hasty):
+    client = hasty(attempt_timeout=0.5, batch_events=2)
+    chaos.decide = lambda request: Reply(
+        then="drip" if b"slow" in request.raw and len(chaos.requests) < 4 else "answer"
+    )
+    slow, quick = client.create_session(id="slow"), client.create_session(id="quick")
+    slow.track_event(event="slow")
+    chaos.wait_for(1)
+    track(quick, 1)
+    chaos.wait_until(lambda: names(chaos.events(), quick) == ["e1"])
+
+    assert client.flush_sync(10).ok
+    assert client.stats().dropped == {}
+
+
+def test_flush_on_a_blackhole_comes_back_on_time(chaos: Chaos, hasty):
+    chaos.decide = lambda _: Reply(then="hang")
+    client = hasty()
+    track(client.create_session(id="u"), 1)
+    began = time.monotonic()
+
+    result = client.flush_sync(2)
+
+    assert not result.ok
+    assert 2.0 <= time.monotonic() - began < 2.3
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 50, 100])
+def test_whatever_number_of_events_the_service_takes_all_arrive_in_order(chaos: Chaos, hasty, limit: int):
+    chaos.decide = lambda request: Reply(413 if len(request.json) > limit else 200)
+    client = hasty(linger=5)
+    session = client.create_session(id="u")
+    track(session, *range(199))
+
+    assert client.flush_sync(20).delivered == 200
+
+    taken = [event for request in chaos.requests if len(request.json) <= limit for event in request.json]
+    assert names(taken, session) == [f"e{number}" for number in range(199)]
+
+
+@pytest.mark.parametrize(
+    "guilty", [{0}, {98}, {3, 4}, {10, 50, 90}, set(range(99))], ids=["first", "last", "two", "three", "all"]
+)
+def test_exactly_the_guilty_events_are_given_up_in_few_requests(chaos: Chaos, hasty, guilty: set[int]):
+    chaos.decide = lambda request: Reply(400 if b"guilty" in request.raw else 200)
+    client = hasty(linger=5)
+    session = client.create_session(id="u")
+    for number in range(99):
+        session.track_event(event=f"e{number}", properties={"is": "guilty"} if number in guilty else {})
+
+    result = client.flush_sync(20)
+
+    assert (result.delivered, result.dropped) == (100 - len(guilty), {"rejected_400": len(guilty)})
+    taken = [event for request in chaos.requests if b"guilty" not in request.raw for event in request.json]
+    assert names(taken, session) == [f"e{number}" for number in range(99) if number not in guilty]
+    assert len(chaos.requests) <= 2 * len(guilty) * 7 + 1
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "", "0.2"])
+def test_any_retry_after_is_understood(chaos: Chaos, hasty, value: str):
+    chaos.script(*[Reply(429, {"Retry-After": value})] * 2)
+    client = hasty()
+    track(client.create_session(id="u"), 1)
+
+    assert client.flush_sync(10).ok
+
+
+def test_a_name_that_does_not_resolve_is_waited_for(chaos: Chaos, hasty, monkeypatch: pytest.MonkeyPatch):
+    resolve, asked = socket.getaddrinfo, threading.Semaphore(0)
+    known = threading.Event()
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in {"service.test", b"service.test"}:
+            return resolve(host, *args, **kwargs)
+        asked.release()
+        if not known.is_set():
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return resolve("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    client = hasty(url=f"http://service.test:{chaos.port}")
+    track(client.create_session(id="u"), 1)
+    assert asked.acquire(timeout=10)
+    assert asked.acquire(timeout=10)
+    assert client.stats().pending == 2
+    known.set()
+
+    assert client.flush_sync(10).ok
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "other.test"], ids=["self-signed", "wrong host"])
+def test_a_wrong_certificate_loses_nothing(hasty, host: str):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert(host).configure_cert(context)
+    listener = socket.create_server(("127.0.0.1", 0))
+    attempts = threading.Semaphore(0)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.settimeout(5)
+                with contextlib.suppress(OSError):
+                    context.wrap_socket(connection, server_side=True).close()
+                attempts.release()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    port = listener.getsockname()[1]
+    client = hasty(url=f"https://127.0.0.1:{port}", exit_timeout=0)
+    track(client.create_session(id="u"), 1)
+    for _ in range(3):
+        assert attempts.acquire(timeout=10)
+
+    stats = client.stats()
+    assert (stats.pending, stats.dropped) == (2, {})
+    client.close(0)
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(10)
+
+
+def test_a_service_that_takes_a_new_key_gets_everything(chaos: Chaos, hasty):
+    told: list[DeliveryPaused] = []
+    chaos.script(*[Reply(401)] * 3)
+    client = hasty(on={"on_error": told.append})
+    session = client.create_session(id="u")
+    track(session, *range(20))
+
+    assert client.flush_sync(10).delivered == 21
+    assert names(chaos.requests[-1].json, session)[-1] == "e19"
+
+
+# Clocks, threads, callbacks.
+
+
+def test_a_wall_clock_that_jumps_changes_no_wait(chaos: Chaos, hasty, monkeypatch: pytest.MonkeyPatch):
+    now = time.time
+    client = hasty()
+    session = client.create_session(id="u")
+    for number, days in enumerate([1, -1, 365, 0]):
+        monkeypatch.setattr(time, "time", lambda days=days: now() + days * 86_400)
+        chaos.script(Reply(503))
+        track(session, number)
+        assert client.flush_sync(10).ok
+
+    assert client.stats().dropped == {}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_that_dies_is_replaced_and_keeps_its_events(chaos: Chaos, hasty):
+    client = hasty(linger=1000)
+    session = client.create_session(id="u")
+    track(session, 1, 2)
+    worker = client._book.worker
+    thread = worker._thread
+
+    def die() -> None:
+        raise SystemExit
+
+    worker.queue.put_task(die)
+    thread.join(10)
+    assert not thread.is_alive()
+    track(session, 3)
+
+    assert client.flush_sync(10).delivered == 4
+    assert names(chaos.events(), session) == ["e1", "e2", "e3"]
+
+
+def test_callbacks_that_raise_sleep_and_flush_stall_no_delivery(chaos: Chaos, hasty):
+    asleep, wake = threading.Event(), threading.Event()
+    clients: list[Client] = []
+
+    def on_error(_: Any) -> None:
+        asleep.set()
+        clients[0].flush_sync(0.01)
+        wake.wait(10)
+        raise RuntimeError("the app's own")
+
+    chaos.decide = lambda request: Reply(400 if b"guilty" in request.raw else 200)
+    clients.append(hasty(on={"on_error": on_error}))
+    session = clients[0].create_session(id="u")
+    session.track_event(event="guilty")
+    assert asleep.wait(10)
+    track(session, *range(50))
+
+    assert clients[0].flush_sync(10).ok
+    assert clients[0].stats().delivered == 51
+    wake.set()
+
+
+def test_tracking_from_finalisers_handlers_and_callbacks_never_deadlocks(hasty):
+    client = hasty(max_events=1_000_000, on={"on_drop": lambda *_: session.track_event(event="from on_drop")})
+    session = client.create_session(id="u")
+    rounds = 2_000
+
+    class Dying:
+        def __del__(self) -> None:
+            session.track_event(event="from __del__")
+
+    class Handler(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            session.track_event(event="from a handler")
+
+    logger = logging.getLogger("mindlytics")
+    handler = Handler()
+    logger.addHandler(handler)
+
+    def produce() -> None:
+        for _ in range(rounds):
+            circle = [Dying()]
+            circle.append(circle)  # type: ignore[arg-type]
+            session.track_event(event="plain")
+            logger.warning("noise")
+
+    threads = [threading.Thread(target=produce, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WATCHDOG)
+        assert not thread.is_alive(), "deadlock"
+    logger.removeHandler(handler)
+
+    assert client.flush_sync(WATCHDOG).ok
+    stats = client.stats()
+    assert stats.accepted == stats.delivered >= 2 * 4 * rounds
+
+
+def test_a_burst_from_many_threads_is_delivered_or_counted(chaos: Chaos, hasty):
+    client = hasty(max_events=5_000)
+    sessions = [client.create_session(id=f"u{number}") for number in range(8)]
+    threads = [threading.Thread(target=track, args=(session, *range(3_000))) for session in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WATCHDOG)
+    client.flush_sync(WATCHDOG)
+
+    stats = client.stats()
+    assert (stats.accepted, stats.pending) == (8 * 3_001, 0)
+    assert stats.accepted == stats.delivered + stats.dropped.get("queue_overflow", 0)
+    for session in sessions:
+        kept = [int(name[1:]) for name in names(chaos.events(), session)]
+        assert kept == sorted(set(kept))
