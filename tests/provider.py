@@ -7,6 +7,8 @@ from typing import Any, Self
 
 WORDS = ["On ", "its ", "way."]
 ANSWER = "".join(WORDS)
+#: To this question the answer stops in the middle, until the client hangs up.
+ENDLESS = "Tell me an endless story."
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
@@ -39,6 +41,8 @@ class _Answers(BaseHTTPRequestHandler):
         model = asked["model"]
         if self.path.endswith("/responses"):
             self._send("application/json", json.dumps(_response(model)))
+        elif asked["messages"][-1]["content"] == ENDLESS:
+            self._begin(model)
         elif asked.get("stream"):
             chunks = _chunks(model, with_usage=bool((asked.get("stream_options") or {}).get("include_usage")))
             lines = [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
@@ -52,6 +56,16 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
         self.wfile.write(body.encode())
+
+    def _begin(self, model: str) -> None:
+        first = _chunks(model, with_usage=False)[0]
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(f"data: {json.dumps(first)}\n\n".encode())
+        self.rfile.read(1)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -9,6 +9,14 @@ from pathlib import Path
 from helpers import Service, events, shape
 
 ROOT = Path(__file__).parents[2]
+WITH_A_FUNCTION = [
+    "start_session",
+    "Conversation Started",
+    "Conversation Function",
+    "Conversation Turn",
+    "Conversation Ended",
+    "end_session",
+]
 
 
 def blocks(page: str) -> list[str]:
@@ -56,14 +64,7 @@ def test_the_page_on_sessions_runs_as_it_stands(service: Service):
     finished = run(blocks("docs/sessions.md")[0], service)
 
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert shape(events(service)) == [
-        "start_session",
-        "Conversation Started",
-        "Conversation Function",
-        "Conversation Turn",
-        "Conversation Ended",
-        "end_session",
-    ]
+    assert shape(events(service)) == WITH_A_FUNCTION
 
 
 def test_the_example_of_an_integration_records_one_turn(service: Service):
@@ -72,11 +73,4 @@ def test_the_example_of_an_integration_records_one_turn(service: Service):
     finished = run(f'question, answer = "Where is it?", "On its way."\n{example}', service)
 
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert shape(events(service)) == [
-        "start_session",
-        "Conversation Started",
-        "Conversation Function",
-        "Conversation Turn",
-        "Conversation Ended",
-        "end_session",
-    ]
+    assert shape(events(service)) == WITH_A_FUNCTION

@@ -1,5 +1,8 @@
 """The documentation as a site."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,28 @@ def test_a_page_of_an_integration_has_the_sections_of_all_of_them_in_their_order
     sections = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
 
     assert [section for section in sections if section in SKELETON] == SKELETON
+
+
+def test_the_site_is_built_without_a_broken_link_and_asks_nobody_else_for_anything():
+    pytest.importorskip("zensical", reason="the site's builder is not installed; `make docs` does it")
+
+    built = subprocess.run(
+        [sys.executable, "-m", "zensical", "build", "--clean", "--strict"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert built.returncode == 0, built.stdout + built.stderr
+    pages = list((ROOT / "site").glob("*.html"))
+    assert len(pages) > len(SKELETON)
+    fetched = (
+        r"<(?:script|img|iframe)[^>]*\ssrc=\"([^\"]+)"
+        r"|<link[^>]*rel=\"(?:stylesheet|icon|preconnect)\"[^>]*href=\"([^\"]+)"
+    )
+    asked = [address for page in pages for pair in re.findall(fetched, page.read_text()) for address in pair]
+    assert [address for address in asked if re.match(r"(https?:)?//", address)] == []
 
 
 def _pages(entries: Any) -> list[str]:

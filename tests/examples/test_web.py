@@ -6,7 +6,7 @@ import signal
 import httpx
 import pytest
 from helpers import Service
-from provider import ANSWER
+from provider import ANSWER, ENDLESS, WORDS
 
 HEADERS = {"X-User-Id": "jjacob", "X-Session-Id": "visit-1"}
 
@@ -35,6 +35,21 @@ def test_a_chat_that_is_streamed_twice_is_one_conversation_of_the_user_in_the_he
     assert [(turn.user, turn.assistant) for turn in turns] == [("Where is my order?", ANSWER), ("When?", ANSWER)]
     assert {turn.conversation_id for turn in turns} == {turns[0].conversation_id}
     assert {(turn.user_id, turn.session_id) for turn in turns} == {("jjacob", "visit-1")}
+
+
+def test_a_reader_who_goes_away_leaves_a_turn_as_far_as_they_saw_it(service: Service, run):
+    server = run("-m", "uvicorn", "fastapi_chat:app", "--port", "0")
+    asked = {"messages": [{"role": "user", "content": ENDLESS}]}
+    with (
+        httpx.Client(base_url=address(server), trust_env=False) as http,
+        http.stream("POST", "/chat", json=asked) as answer,
+    ):
+        seen = next(answer.iter_text())
+
+    service.wait_for(turns=1)
+    (turn,) = service.turns()
+    assert (turn.assistant, seen) == (WORDS[0], WORDS[0])
+    assert turn.properties["interrupted"] is True
 
 
 def test_a_conversation_that_the_address_names_goes_on_until_it_is_ended(service: Service, run):
