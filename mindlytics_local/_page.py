@@ -5,8 +5,20 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 
-_STYLES = ("base.css", "list.css", "transcript.css")
-_SCRIPTS = ("dom.js", "format.js", "service.js", "list.js", "turns.js", "transcript.js", "main.js")
+_STYLES = ("base.css", "list.css", "transcript.css", "overview.css")
+_SCRIPTS = (
+    "dom.js",
+    "format.js",
+    "service.js",
+    "search.js",
+    "list.js",
+    "turns.js",
+    "charts.js",
+    "transcript.js",
+    "user.js",
+    "export.js",
+    "main.js",
+)
 
 
 @dataclass(frozen=True, slots=True)

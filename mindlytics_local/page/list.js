@@ -60,8 +60,11 @@ function linkTo({ id, project, raw }) {
 /** What the page's address asks for; null for the list alone. */
 function asked() {
   const parts = new URLSearchParams(location.hash.slice(1));
+  const project = parts.get("app") ?? "";
+  if (parts.get("u")) return { user: parts.get("u"), project };
+  if (parts.get("view") === "charts") return { charts: true, project };
   if (!parts.get("c")) return null;
-  return { id: parts.get("c"), project: parts.get("app") ?? "", raw: parts.get("view") === "raw" };
+  return { id: parts.get("c"), project, raw: parts.get("view") === "raw" };
 }
 
 /** Arrow keys walk through the list. */

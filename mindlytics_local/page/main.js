@@ -1,6 +1,6 @@
 // What is shown, and what happens when something is new or somebody clicks.
 
-const state = { limit: STEP, conversations: [], total: 0, chosen: null, conversation: null, events: [] };
+const state = { limit: STEP, conversations: [], total: 0, chosen: null, conversation: null, events: [], filter: null, prices: {} };
 /** How long new events are gathered before the page asks for what they changed, in milliseconds. */
 const GATHER = 120;
 
@@ -27,9 +27,11 @@ function oneAtATime(work) {
 
 const refresh = oneAtATime(async () => {
   const chosen = state.chosen;
-  const [conversations, total] = await Promise.all([latestConversations(state.limit), conversationCount()]);
+  const [conversations, total] = await Promise.all([latestConversations(state.limit, state.filter), conversationCount(state.filter)]);
   Object.assign(state, { conversations, total });
-  if (chosen) await refreshChosen(chosen);
+  if (chosen?.id) await refreshChosen(chosen);
+  else if (chosen?.user) await showUser(chosen.user, chosen.project);
+  else if (chosen?.charts || (total && isWide())) await showCharts(byId("range").value);
   show();
 });
 
@@ -48,13 +50,17 @@ function show() {
   const { conversations, total, chosen, conversation } = state;
   const several = new Set(conversations.map(({ app_id }) => app_id)).size > 1;
   showList(conversations, chosen, several);
-  byId("count").textContent = total ? counted(total, "conversation") : "";
+  const empty = total === 0 && state.filter === null;
+  const charts = chosen ? chosen.charts === true : !empty;
+  byId("count").textContent = empty ? "" : counted(total, "conversation");
   byId("more").hidden = total <= conversations.length;
   document.body.dataset.view = chosen ? "conversation" : "list";
-  byId("main").classList.toggle("empty", total === 0);
-  byId("welcome").hidden = total > 0 || chosen !== null;
-  byId("choose").hidden = total === 0 ? chosen === null : conversation !== null;
-  byId("choose-text").textContent = chosen ? "This conversation is not here. It appears as soon as it arrives." : "Choose a conversation.";
+  byId("main").classList.toggle("empty", empty);
+  byId("welcome").hidden = !empty || chosen !== null;
+  byId("overview").hidden = !charts;
+  byId("user").hidden = !chosen?.user;
+  byId("choose").hidden = !chosen?.id || conversation !== null;
+  byId("choose-text").textContent = "This conversation is not here. It appears as soon as it arrives.";
   byId("conversation").hidden = conversation === null;
   document.title = conversation?.title ? `${conversation.title} · Mindlytics local` : "Mindlytics local";
   if (conversation) showConversation();
@@ -71,7 +77,8 @@ function showConversation() {
 }
 
 /** The element that scrolls: the transcript beside the list, the whole page on a phone. */
-const scroller = () => (getComputedStyle(byId("main")).overflowY === "auto" ? byId("main") : document.scrollingElement);
+const isWide = () => getComputedStyle(byId("main")).overflowY === "auto";
+const scroller = () => (isWide() ? byId("main") : document.scrollingElement);
 const isAtEnd = () => scroller().scrollHeight - scroller().scrollTop - scroller().clientHeight < 80;
 const scrollToEnd = () => scroller().scrollTo({ top: scroller().scrollHeight });
 
@@ -79,7 +86,7 @@ const scrollToEnd = () => scroller().scrollTo({ top: scroller().scrollHeight });
 async function go() {
   const before = state.chosen;
   state.chosen = asked();
-  const moved = before?.id !== state.chosen?.id || before?.project !== state.chosen?.project;
+  const moved = before?.id !== state.chosen?.id || before?.project !== state.chosen?.project || before?.user !== state.chosen?.user || !state.chosen?.id;
   if (moved) Object.assign(state, { conversation: null, events: [], following: false });
   if (!moved) return show();
   await refresh();
@@ -119,9 +126,26 @@ function keepKey(event) {
   begin();
 }
 
-function begin() {
+/** Somebody's event was turned down: the first thing to know while integrating. */
+function showRefused({ session_id, properties }) {
+  byId("refused").hidden = false;
+  byId("refused").textContent = `Refused${session_id ? `, session ${short(session_id)}` : ""}: ${properties.error_message}`;
+}
+
+async function loadPrices() {
+  state.prices = (await (await request(`/statistics?${new URLSearchParams({ start: new Date().toISOString() })}`)).json()).prices;
+}
+
+function narrow(event) {
+  event.preventDefault();
+  Object.assign(state, { filter: searched(), limit: STEP });
   refresh();
-  follow({ event: noticed, missed: () => startOver(), look: () => noticed(), state: setStatus, key: askKey });
+}
+
+function begin() {
+  loadPrices().then(refresh, () => {});
+  refresh();
+  follow({ event: noticed, refused: showRefused, missed: () => startOver(), look: () => noticed(), state: setStatus, key: askKey });
 }
 
 /** More has changed than there are events for: what is shown may be gone. */
@@ -142,6 +166,13 @@ byId("more").addEventListener("click", () => {
   state.limit += STEP;
   refresh();
 });
+byId("search").addEventListener("submit", narrow);
+byId("search").addEventListener("input", narrow);
+byId("range").addEventListener("change", refresh);
+for (const form of ["csv", "jsonl"]) {
+  byId(`save-${form}`).addEventListener("click", () => saveConversations(state.filter, form));
+  byId(`save-events-${form}`).addEventListener("click", () => saveEvents(state.conversation, state.events, form));
+}
 addEventListener("hashchange", go);
 setInterval(show, 30_000);
 state.chosen = asked();

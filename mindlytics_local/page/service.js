@@ -25,8 +25,9 @@ async function ask(collection, op, { project, ...parameters } = {}) {
   return (await request(`/bc/v1/db/${collection}/${op}?${query}`, { project })).json();
 }
 
-const latestConversations = (limit) => ask("conversations", "find", { sort: { last_activity_at: -1 }, limit });
-const conversationCount = async () => (await ask("conversations", "count")).count;
+const narrowed = (filter) => (filter ? { filter } : {});
+const latestConversations = (limit, filter) => ask("conversations", "find", { ...narrowed(filter), sort: { last_activity_at: -1 }, limit });
+const conversationCount = async (filter) => (await ask("conversations", "count", narrowed(filter))).count;
 const oneConversation = (id, project) =>
   ask("conversations", "findOne", { project, filter: { conversation_id: id }, include: ["session"] });
 

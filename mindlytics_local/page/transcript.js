@@ -8,26 +8,26 @@ function showHead(conversation, raw) {
   byId("title").textContent = title ?? "Nothing said yet";
   const lasted = new Date(ended_at ?? last_activity_at) - new Date(started_at);
   byId("who").replaceChildren(
-    el("span", null, user_id ? el("b", null, user_id) : "anonymous"),
+    el("span", null, user_id ? el("a", { href: `#${new URLSearchParams({ u: user_id, app: conversation.app_id })}` }, user_id) : "anonymous"),
     el("span", null, "started ", time(started_at, full)),
     el("span", ended_at ? null : { className: "open" }, ended_at ? `ended after ${duration(lasted)}` : "open"),
     el("span", { title: conversation_id }, "conversation ", el("span", { className: "id" }, short(conversation_id))),
     el("span", { title: session_id }, "session ", el("span", { className: "id" }, short(session_id))),
     session?.device_id ? el("span", { title: session.device_id }, "device ", el("span", { className: "id" }, short(session.device_id))) : "",
   );
-  byId("totals").replaceChildren(...totals(conversation));
+  byId("totals").replaceChildren(...totals({ ...conversation, reckoned_cost: costOf(conversation, state.prices) }));
   byId("ending").textContent = ending(conversation);
   byId("raw").textContent = raw ? "Conversation" : "Raw events";
 }
 
-function totals({ turns, functions, failed, prompt_tokens, completion_tokens, cost, models }) {
+function totals({ turns, functions, failed, prompt_tokens, completion_tokens, models, reckoned_cost }) {
   const figures = [
     ["Turns", numbers.format(turns)],
     ["Function calls", numbers.format(functions)],
     failed ? ["Failed", numbers.format(failed), "bad"] : null,
     ["Tokens read", numbers.format(prompt_tokens)],
     ["Tokens written", numbers.format(completion_tokens)],
-    cost === null ? null : ["Cost", prices.format(cost)],
+    reckoned_cost === null ? null : ["Cost", prices.format(reckoned_cost)],
     models.length ? [models.length === 1 ? "Model" : "Models", models.join(", ")] : null,
   ];
   return figures
