@@ -16,7 +16,7 @@ from mindlytics_core.exceptions import DeliveryError
 
 #: How long a call waits at most for the disk, when the queue in memory is full; a stall, not a wait for the network.
 _WAIT = 0.001
-_WAITS = 250
+_WAITS = 1_000
 
 
 class Owner(Protocol):
@@ -148,6 +148,8 @@ class Queue:
             time.sleep(_WAIT)
             if self._reserve(size):
                 return True
+        # A disk that hangs costs one such wait, until the worker comes back from it.
+        self.may_wait = False
         return False
 
     def _wake_if_due(self, *, always: bool = False) -> None:

@@ -25,6 +25,8 @@ _AHEAD_BYTES = 1024 * 1024
 #: How long a disk that failed is left alone, and how often the files of dead processes are looked for.
 _RETRY_AFTER = 5.0
 _LOOK_EVERY = 60.0
+#: How many of them are open at once.
+_MOST_ADOPTED = 8
 
 #: Nobody of this process is told about a dead process's events.
 _NOBODY = Reports(None, None)
@@ -122,15 +124,19 @@ class Store:
     @property
     def has_adopted(self) -> bool:
         """Whether anything of a dead process is not settled yet."""
-        return bool(self._adopted)
+        return bool(self._adopted) or not self._look_at
 
     def next_due(self) -> float | None:
         """When the disk is to be tried again for events that wait; None for never."""
+        if not self._look_at:
+            return self._now()
         waits = self._backlog or any(file.settled for file in self._files())
         return self._broken_until if waits and self._broken_until > self._now() else None
 
     def log(self, item: Item) -> Item:
         """Write an event down before the call returns. On the caller's thread."""
+        if not self.works:
+            return item
         try:
             logs = self._logs or self._open_logs()
             return item._replace(row=logs.write(record(item.session_id, item.body)))
@@ -228,8 +234,8 @@ class Store:
         chunks = [Chunk(items[at[0]].session_id, [items[place].body for place in at]) for at in places]
         try:
             own = self._own or self._open_own()
-            settled, own.settled = own.settled, []
-            numbers = own.file.commit(chunks, settled)
+            numbers = own.file.commit(chunks, own.settled)
+            own.settled = []
             self.on_disk += len(items)
         except ERRORS as error:
             self._failed(error, self._own, {item.owner for item in items})
@@ -353,6 +359,8 @@ class Store:
         mine = {open_file.file.path for open_file in self._files()}
         with FORKS.no_fork():
             for path in files(self.directory, prefix(self._destination)):
+                if len(self._adopted) >= _MOST_ADOPTED:
+                    return
                 if path not in mine:
                     self._adopt(path)
 
@@ -371,15 +379,16 @@ class Store:
         for open_file in self._files():
             if not open_file.settled or self._broken_until > self._now():
                 continue
-            settled, open_file.settled = open_file.settled, []
             try:
-                open_file.file.commit((), settled)
+                open_file.file.commit((), open_file.settled)
+                open_file.settled = []
             except ERRORS as error:
-                open_file.settled = settled
                 self._failed(error, open_file, set())
         for open_file in [file for file in self._adopted if file.is_read and not file.unsettled and not file.settled]:
             self._adopted.remove(open_file)
             open_file.file.close()
+            # There may be more than were taken on at once.
+            self._look_at = 0.0
 
     def _failed(self, error: BaseException, open_file: OpenFile | None, owners: set[Owner]) -> None:
         """Go on without the disk for a while; a corrupt file is not tried again."""
@@ -388,9 +397,10 @@ class Store:
         if open_file is not None and is_corrupt(error):
             open_file.file.set_aside()
             open_file.is_read, open_file.settled = True, []
+            # Another file may well work.
+            self._broken_until = self._now()
             if open_file is self._own:
-                self._own = None
-                self._broken_until = self._now()
+                self._own, self._logs = None, None
                 self._lose_backlog()
             else:
                 self._adopted.remove(open_file)

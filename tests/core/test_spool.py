@@ -20,7 +20,10 @@ from programs import end, run, said, start
 from mindlytics_core import Client, Delivery, SpoolFailed
 from mindlytics_core._config import Destination
 from mindlytics_core._log import record, records
+from mindlytics_core._queue import Item
+from mindlytics_core._reports import Reports
 from mindlytics_core._spool import Chunk, Damaged, SpoolFile, checksum, chunked, files, prefix, unpacked
+from mindlytics_core._store import Store
 
 #: Writes events until it is killed. A number that it has said is one whose call has returned; after `settled` it
 #: is on disk, which takes a linger.
@@ -155,7 +158,8 @@ def test_four_processes_share_a_directory_and_what_two_of_them_leave_is_adopted(
         finished = end(program)
         lines_said = finished.stdout.splitlines()
         returned.append(len([line for line in lines_said if line.isdigit()]))
-        assert said(finished) == ""
+        # The two that come to their end may leave some to the next process as well.
+        assert said(finished) == "" or "wait in the spool" in said(finished)
 
     replayed(new_client, tmp_path)
 
@@ -358,6 +362,50 @@ def test_a_torn_log_gives_everything_before_the_tear():
         found = list(records(data[:length]))
         assert found == [("s", b'{"n":%d}' % number) for number in range(len(found))]
     assert len(list(records(data))) == 10
+
+
+def test_many_files_are_adopted_a_few_at_a_time(service: Service, new_client, tmp_path: Path):
+    for _ in range(30):
+        left_behind(tmp_path, service, 10)
+
+    client = replayed(new_client, tmp_path)
+
+    assert len(numbers(events(service))) == 300
+    assert client.stats().adopted == 300
+
+
+def test_a_spool_that_fails_for_a_while_is_used_again_and_what_was_settled_meanwhile_goes(chaos: Chaos, tmp_path: Path):
+    now = [100.0]
+    dropped: list[str] = []
+    store = Store(
+        tmp_path,
+        Destination(chaos.url, "key", "p"),
+        Delivery(),
+        now=lambda: now[0],
+        drop=lambda _, reason: dropped.append(reason),
+        lost=lambda _, __: dropped.append("lost"),
+    )
+    nobody = Reports(None, None)
+    [first] = store.take([Item("s", b"1", nobody)], 0, 0)
+    assert store.works
+    assert store.on_disk == 1
+    assert store._own is not None
+    store._own.file.connection.execute("PRAGMA query_only=ON")
+    store.settled(first)
+    [second] = store.take([Item("s", b"2", nobody)], 0, 0)
+    assert not store.works
+    assert second.row is None
+
+    store._own.file.connection.execute("PRAGMA query_only=OFF")
+    now[0] += 10
+    [third] = store.take([Item("s", b"3", nobody)], 0, 0)
+
+    assert store.works
+    assert store._own.file.holding().events == 1
+    store.settled(third)
+    store.close()
+    assert files(tmp_path) == []
+    assert dropped == []
 
 
 # The pure parts.
