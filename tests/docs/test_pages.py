@@ -18,6 +18,8 @@ PAGES = [
     if "```python\n" in page.read_text()
 ]
 MOST_SKIPPED = 3
+#: The app and the worker of a reader, by the names that pages give them.
+READER = str(Path(__file__).with_name("reader"))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -27,7 +29,7 @@ def test_every_block_of_a_page_runs(page: str, service: Service, provider: Provi
     finished = subprocess.run(
         # An example's `openai` client lives as long as its program; nobody closes it.
         [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", PROGRAM, page],
-        env={**os.environ, **service.environment(), **provider.environment()},
+        env={**os.environ, **service.environment(), **provider.environment(), "PYTHONPATH": READER},
         cwd=ROOT,
         capture_output=True,
         text=True,
