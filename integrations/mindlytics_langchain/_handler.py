@@ -12,11 +12,11 @@ from mindlytics_langchain import _graphs
 from mindlytics_langchain._current import show_current_session
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import BaseCallbackHandler, BaseMessage, LLMResult
+from mindlytics_langchain._messages import content_text, delta_text, text_of
 from mindlytics_langchain._recorder import Recorder
-from mindlytics_langchain._said import Prompt
 from mindlytics_langchain._settings import Settings, checked_ids
 from mindlytics_langchain._tools import Outcome, outcome
-from mindlytics_langchain._translate import content_text, delta_text, text_of
+from mindlytics_langchain._transcript import Prompt
 from mindlytics_langchain._usage import asked_model, read_result, wants_call
 
 P = ParamSpec("P")
@@ -238,7 +238,7 @@ class MindlyticsHandler(BaseCallbackHandler):
         """Documents are looked for."""
         run = self._recorder.begin(run_id, parent_run_id, metadata, silent=True)
         if run is not None:
-            run.recording.said.retrieved = True
+            run.recording.transcript.retrieved = True
 
     @_hook
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **_: Any) -> None:  # noqa: ARG002

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindlytics_core import Client, Exchange, Message
-from mindlytics_langchain import _ids, _words
+from mindlytics_langchain import _ids, _question_answer
 from mindlytics_langchain._graphs import graph_name, name_above_node
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import AIMessage, BaseMessage, ToolMessage
-from mindlytics_langchain._said import Said
+from mindlytics_langchain._messages import last_of, text_of
 from mindlytics_langchain._settings import Settings
-from mindlytics_langchain._translate import last_of, text_of
+from mindlytics_langchain._transcript import Transcript
 from mindlytics_langchain._waiting import Waiting
 
 _NO_ANSWER = "NoAnswer"
@@ -71,34 +71,34 @@ class Opening:
         self._configurable = self._configurable or configurable
         self.thread_id = self.thread_id or _ids.thread_id(metadata, configurable)
 
-    def open(self, said: Said, messages: tuple[Message, ...]) -> Exchange:
+    def open(self, transcript: Transcript, messages: tuple[Message, ...]) -> Exchange:
         """
         Open an exchange, or go on with one that waits for this run.
 
         Args:
-            said: The run's words, as far as they are known.
+            transcript: The run's words, as far as they are known.
 
             messages: The model's input.
         """
         thread_id = self.thread_id
         if thread_id is not None and self.waiting.is_interrupted(thread_id):
-            exchange = self._opened(said, self.waiting.messages(thread_id))
-            if _words.is_resume(said.given):
+            exchange = self._opened(transcript, self.waiting.messages(thread_id))
+            if _question_answer.is_resume(transcript.given):
                 self.resumed = True
                 exchange.resume(messages)
                 return exchange
             # The user said something new instead of what they were asked for.
             exchange.fail(_NO_ANSWER)
-        exchange = self._opened(said, messages)
+        exchange = self._opened(transcript, messages)
         runtime = self.waiting.took(exchange)
-        if runtime is not None and said.first is not None:
+        if runtime is not None and transcript.first is not None:
             self.resumed = True
-            _note_results(exchange, said.first.messages, runtime)
+            _note_results(exchange, transcript.first.messages, runtime)
         return exchange
 
-    def _opened(self, said: Said, messages: tuple[Message, ...]) -> Exchange:
+    def _opened(self, transcript: Transcript, messages: tuple[Message, ...]) -> Exchange:
         return self._client.exchange(
-            said.user(),
+            transcript.user(),
             ids=_ids.call_ids(self._metadata),
             default_ids=self._settings.ids,
             framework_ids=_ids.framework_ids({"thread_id": self.thread_id}, self._configurable, self._metadata),

@@ -12,10 +12,10 @@ from mindlytics_langchain._ambient import ambient_configurable, ambient_parent
 from mindlytics_langchain._opening import Opening
 from mindlytics_langchain._recording import Recording
 from mindlytics_langchain._runs import Run
-from mindlytics_langchain._said import Prompt
 from mindlytics_langchain._settings import Settings
 from mindlytics_langchain._tables import Tables, tables_of
 from mindlytics_langchain._tools import Outcome
+from mindlytics_langchain._transcript import Prompt
 from mindlytics_langchain._usage import Result
 from mindlytics_langchain._watch import watch_task
 

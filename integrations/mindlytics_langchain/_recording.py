@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from mindlytics_core import Exchange, Message, guarded
-from mindlytics_langchain import _words
+from mindlytics_langchain import _question_answer
 from mindlytics_langchain._graphs import NODE
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import AIMessage
+from mindlytics_langchain._messages import history
 from mindlytics_langchain._opening import Opening
-from mindlytics_langchain._said import STOPS, Prompt, Said
-from mindlytics_langchain._translate import history
+from mindlytics_langchain._transcript import STOPS, Prompt, Transcript
 from mindlytics_langchain._usage import Result
 
 _NO_ANSWER = "NoAnswer"
@@ -49,7 +49,7 @@ class Recording:
     """
 
     def __init__(self, opening: Opening, given: Any, *, silent: bool) -> None:
-        self.said = Said(given)
+        self.transcript = Transcript(given)
         #: Whether nothing more can be recorded.
         self.is_over = silent
         self._opening = opening
@@ -72,7 +72,7 @@ class Recording:
         """The exchange, opened if that is still to be done; None once it is over."""
         with self._lock:
             if self._exchange is None and not self.is_over:
-                self._exchange = self._opening.open(self.said, self._messages)
+                self._exchange = self._opening.open(self.transcript, self._messages)
             return self._exchange
 
     def child_started(
@@ -90,7 +90,7 @@ class Recording:
         internal = any(mark in metadata for mark in _INTERNAL)
         with self._lock:
             self._calls[run_id] = _Call(model, internal)
-            self.said.note_prompt(prompt._replace(made_inside=NODE in metadata), internal=internal)
+            self.transcript.note_prompt(prompt._replace(made_inside=NODE in metadata), internal=internal)
             if not internal:
                 self._follow(history(prompt.messages))
             self.exchange()
@@ -112,7 +112,7 @@ class Recording:
             if call is None or call.internal or exchange is None or self._left_at is not None or not text:
                 return
             if chunk is not call.last_chunk if chunk is not None else call.last_chunk is None:
-                self.said.note_token(text, is_first=not call.streams)
+                self.transcript.note_token(text, is_first=not call.streams)
                 call.streams, call.last_chunk = True, chunk
             exchange.first_token()
 
@@ -129,7 +129,7 @@ class Recording:
                 return
             result = result._replace(model=result.model or call.model)
             if not call.internal:
-                self.said.note_result(result)
+                self.transcript.note_result(result)
             self._exchange.model_call(
                 result.model,
                 prompt_tokens=result.prompt_tokens,
@@ -180,7 +180,7 @@ class Recording:
             if self._exchange is None:
                 self.is_over = True
             elif exchange := self._closing():
-                exchange.interrupt(self._left_at or self.said.seen(), error=_GIVEN_UP, user=self._user())
+                exchange.interrupt(self._left_at or self.transcript.seen(), error=_GIVEN_UP, user=self._user())
 
     def _settle(self, place: str, end: Callable[[], None]) -> None:
         """Carry out the end; a fault of ours must not leave the exchange open for ever."""
@@ -194,13 +194,13 @@ class Recording:
                 self._exchange.fail(_UNREADABLE)
 
     def _finish(self, output: Any, given: Any, *, streamed: bool) -> None:
-        self.said.given = given if streamed else self.said.given
-        asking = _words.asks_for_tools(output)
+        self.transcript.given = given if streamed else self.transcript.given
+        asking = _question_answer.asks_for_tools(output)
         if streamed and self._calls:
-            self._left_at = self.said.seen_when_left(output)
+            self._left_at = self.transcript.seen_when_left(output)
         elif (self._interrupted or asking) and self._opening.thread_id is not None:
             self._suspend(self._opening.thread_id)
-        elif asking is not None and self.said.wants_call:
+        elif asking is not None and self.transcript.wants_call:
             self._answer(as_json(asking.tool_calls[0]["args"]))
         elif asking is not None and self._messages:
             self._await_tools(asking)
@@ -208,28 +208,32 @@ class Recording:
             self._answer(output)
 
     def _fail(self, error: BaseException, given: Any) -> None:
-        self.said.given = self.said.given if given is None else given
+        self.transcript.given = self.transcript.given if given is None else given
         if self._interrupted and self._opening.thread_id is not None:
             self._suspend(self._opening.thread_id)
         elif isinstance(error, STOPS):
-            self._stop(self.said.seen_at_stop(error), error)
+            self._stop(self.transcript.seen_at_stop(error), error)
         elif exchange := self._closing():
             exchange.fail(error, user=self._user())
 
     def _answer(self, output: Any) -> None:
-        given = self.said.given
-        text = _words.answered(output, given)
+        given = self.transcript.given
+        text = _question_answer.answered(output, given)
         if self._exchange is None and text is None:
             self.is_over = True
             return
-        text = text if text is not None else _words.whole_output(output, given) or self.said.last_text() or None
+        text = (
+            text
+            if text is not None
+            else _question_answer.whole_output(output, given) or self.transcript.last_text() or None
+        )
         exchange = self._closing()
         if exchange is None:
             return
         if text is None:
             exchange.fail(_NO_ANSWER, user=self._user())
             return
-        author = self.said.author(text) or Result()
+        author = self.transcript.author(text) or Result()
         choices = {"choices": author.choices} if author.choices > 1 else {}
         exchange.finish(text, user=self._user(), model=author.model, properties=choices)
 
@@ -255,7 +259,7 @@ class Recording:
         return exchange
 
     def _user(self) -> str | None:
-        return None if self._opening.resumed else self.said.user()
+        return None if self._opening.resumed else self.transcript.user()
 
     def _follow(self, messages: tuple[Message, ...]) -> None:
         """Keep the longest form of the dialogue: what its next run will begin with."""

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import BaseMessage, ToolMessage
-from mindlytics_langchain._translate import text_of
-from mindlytics_langchain._words import messages_in
+from mindlytics_langchain._messages import text_of
+from mindlytics_langchain._question_answer import messages_in
 
 #: What LangChain turns into an answer by itself is an error of this class, or of one that it does not tell.
 _TOLD_TO_THE_MODEL = "ToolException"

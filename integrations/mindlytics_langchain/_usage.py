@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mindlytics_langchain._langchain import AIMessage, LLMResult
-from mindlytics_langchain._translate import text_of
+from mindlytics_langchain._messages import text_of
 
 
 class Result(NamedTuple):

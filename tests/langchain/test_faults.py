@@ -1,5 +1,6 @@
 """Whatever comes in, the app never notices, and no run stays open."""
 
+import gc
 import threading
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from mindlytics_langchain import _runs
 from mindlytics_langchain._recorder import Recorder
 from mindlytics_langchain._recording import Recording
 from mindlytics_langchain._runs import RunTable
-from mindlytics_langchain._said import Said
+from mindlytics_langchain._transcript import Transcript
 
 QUESTION = {"question": "Hi"}
 
@@ -26,7 +27,7 @@ def _broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("private")
 
-    for owner, name in [(Recorder, "begin"), (Recorder, "end"), (Recorder, "find"), (Said, "user")]:
+    for owner, name in [(Recorder, "begin"), (Recorder, "end"), (Recorder, "find"), (Transcript, "user")]:
         monkeypatch.setattr(owner, name, broken)
 
 
@@ -55,7 +56,7 @@ def test_a_fault_at_the_end_leaves_no_exchange_open(
     def broken(*_: Any) -> Any:
         raise RuntimeError
 
-    monkeypatch.setattr(Said, "author", broken)
+    monkeypatch.setattr(Transcript, "author", broken)
     lab.chain("Hello").invoke(QUESTION, lab.config)
 
     assert client.flush_sync()
@@ -160,3 +161,20 @@ def test_one_handler_serves_many_threads(lab: Any):
     for at in range(0, len(found), 5):
         number = at // 5 + 1
         assert found[at : at + 5] == lab.whole(number, lab.turn(number, "Hi", "Hello"))
+
+
+def test_a_handler_holds_no_more_after_many_runs_than_after_some(lab: Any, monkeypatch: Any):
+    monkeypatch.setattr(_runs, "_MOST_LATE", 200)
+    chain = lab.chain("Hello")
+
+    def held_after(runs: int) -> int:
+        for _ in range(runs):
+            chain.invoke(QUESTION, lab.config)
+        assert lab.client.flush_sync()
+        gc.collect()
+        return len(gc.get_objects())
+
+    # Until the table of ended runs is full: a run of this chain has four.
+    some = held_after(100)
+
+    assert held_after(200) - some < 200

@@ -14,7 +14,7 @@ from mindlytics_langchain._langchain import (
     ToolMessage,
     convert_to_messages,
 )
-from mindlytics_langchain._translate import last_of, text_of
+from mindlytics_langchain._messages import last_of, text_of
 
 _MESSAGES = "messages"
 #: Where LangChain's agents put a structured answer.

@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from typing import Any, NamedTuple
 
-from mindlytics_langchain import _words
+from mindlytics_langchain import _question_answer
 from mindlytics_langchain._langchain import BaseMessage, HumanMessage
-from mindlytics_langchain._translate import last_of, text_of
+from mindlytics_langchain._messages import last_of, text_of
 from mindlytics_langchain._usage import Result
 
 #: What a stream shows at its start in the place of its input.
@@ -45,7 +45,7 @@ class Prompt(NamedTuple):
         return None if at is None else text_of(self.messages[at])
 
 
-class Said:
+class Transcript:
     """
     The words of one root run.
 
@@ -93,14 +93,14 @@ class Said:
         return read[2]
 
     def _user(self) -> str:
-        text = _words.asked(self.given)
+        text = _question_answer.asked(self.given)
         if text is not None or self.first is None:
-            return _words.whole_input(self.given) if text is None else text
+            return _question_answer.whole_input(self.given) if text is None else text
         question = self.first.question()
-        evident = _words.evident_question(self.given)
+        evident = _question_answer.evident_question(self.given)
         candidates = (evident, question) if self.first.made_inside else (question, evident)
         found = next((candidate for candidate in candidates if candidate is not None), None)
-        return _words.whole_input(self.given) if found is None else found
+        return _question_answer.whole_input(self.given) if found is None else found
 
     def last_text(self) -> str:
         """What a model said last."""
@@ -122,7 +122,7 @@ class Said:
     def seen_when_left(self, output: Any) -> str:
         """What was delivered of a sync stream; its last chunk is missing in its output."""
         seen = self.seen()
-        text = _words.answered(output, self.given)
+        text = _question_answer.answered(output, self.given)
         return seen if text is None or seen.startswith(text) else text
 
 

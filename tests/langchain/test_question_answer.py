@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from mindlytics_langchain._ids import as_id, call_ids, framework_ids
 from mindlytics_langchain._json import as_json
+from mindlytics_langchain._messages import history, text_of
+from mindlytics_langchain._question_answer import answered, asked, asks_for_tools, is_resume, whole_input, whole_output
 from mindlytics_langchain._tools import outcome
-from mindlytics_langchain._translate import history, text_of
 from mindlytics_langchain._usage import read_result
-from mindlytics_langchain._words import answered, asked, asks_for_tools, is_resume, whole_input, whole_output
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}
 
