@@ -222,11 +222,8 @@ class Recording:
         if self._exchange is None and text is None:
             self.is_over = True
             return
-        text = (
-            text
-            if text is not None
-            else _question_answer.whole_output(output, given) or self.transcript.last_text() or None
-        )
+        if text is None:
+            text = _question_answer.whole_output(output, given) or self.transcript.last_text() or None
         exchange = self._closing()
         if exchange is None:
             return
