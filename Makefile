@@ -12,7 +12,7 @@ OLDEST := .venv-oldest
 TESTS_WITH_OLDEST := tests/langchain
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest check format docs kernel notebooks record clean
+.PHONY: vendor help demo test test-oldest check format docs kernel notebooks record clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,11 +50,15 @@ notebooks: $(VENV)/.notebooks ## run every notebook from top to bottom; an error
 docs: $(VENV)/.docs ## build the documentation as a site, into site/
 	@$(BIN)/zensical build --clean --strict
 
+vendor: ## install the vendor's own client, as a program of its own that the local service's tests run
+	@test -x .vendor/bin/python || $(PYTHON) -m venv .vendor
+	@.vendor/bin/python -m pip --disable-pip-version-check install --quiet "mlsdk-python==1.0.5" websockets
+
 record: $(READY) ## make the tests' recordings anew against the small real model
 	@$(BIN)/python -m pytest --record-mode=rewrite -m recorded
 
 clean: ## remove what was built
-	rm -rf $(VENV) $(OLDEST) .venv-rivals dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .vendor $(OLDEST) .venv-rivals dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer (with venv) is needed; name one: make PYTHON=... demo" >&2; exit 1; }

@@ -52,6 +52,9 @@ def _user(event: Arrival, before: Session | None, rows: Rows) -> User:
     known = rows.user(before.user_key) if before is not None and before.user_key is not None else None
     if event.type not in {IDENTIFY, ALIAS}:
         return _people.recognised(Sighting(event.app_id, event.at, known, event.device_id), event.user_id, rows)
+    if before is None and event.device_id is not None and "user_id" not in event.data:
+        # A session that begins with it began on a device, whose user was nobody known until now.
+        known = _people.recognised(Sighting(event.app_id, event.at, None, event.device_id), None, rows)
     # Whoever the user turns out to be, the session's device is theirs.
     device_id = event.device_id or (before.device_id if before is not None else None)
     seen = Sighting(event.app_id, event.at, known, device_id)

@@ -37,6 +37,13 @@ def test_identify_inside_a_session_keeps_the_anonymous_id_as_alias(project: Proj
     assert user["traits"] == {"plan": "pro"}
 
 
+def test_a_session_that_begins_with_identify_keeps_the_anonymous_id_as_well(project: Project):
+    project.take(identify(id="u1", device_id="d1"))
+
+    first, second = project.only("users")["aliases"]
+    assert (first[:3], second) == ("ml_", "u1")
+
+
 def test_identify_as_somebody_known_joins_the_two(project: Project):
     project.take(
         start_session(id="u1"), start_session(session_id="s2", device_id="d1"), identify(session_id="s2", id="u1")
