@@ -13,7 +13,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -25,20 +24,6 @@ from mindlytics_core import Client, Delivery
 TEXT = "x" * 380
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 SPAWN = multiprocessing.get_context("spawn")
-
-MLSDK = """
-import asyncio, sys, time
-from mlsdk import Client
-async def main():
-    client = Client(api_key="k", project_id="p", server_endpoint=sys.argv[1])
-    session = client.create_session(id="u")
-    started = time.perf_counter()
-    for _ in range(300):
-        await session.track_event(event="e", properties={"text": "x" * 760})
-    await session.flush()
-    print(300 / (time.perf_counter() - started))
-asyncio.run(main())
-"""
 
 
 def sink(ports: Any) -> None:
@@ -157,18 +142,6 @@ def exit_of_a_thousand(port: int) -> dict[str, float]:
     return {"exit s": float(found.stdout)}
 
 
-def mlsdk(port: int) -> dict[str, float]:
-    """Events a second of mlsdk-python 1.0.5, in an environment of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)  # noqa: S603
-        python = f"{folder}/bin/python"
-        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "mlsdk-python==1.0.5"]
-        subprocess.run(install, check=True)  # noqa: S603
-        command = [python, "-c", MLSDK, f"http://127.0.0.1:{port}"]
-        found = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-        return {"events/s": float(found.stdout.split()[-1])}
-
-
 def run(measure: Callable[[int], dict[str, float]], port: int, answers: Any) -> None:
     answers.put(measure(port))
 
@@ -200,10 +173,7 @@ def main() -> None:
     measured(memory, down_port())
     measured(blackhole, port, rounds=1)
     measured(exit_of_a_thousand, port)
-    ours = measured(drain, port)
-    if "--mlsdk" in sys.argv:
-        theirs = measured(mlsdk, port, rounds=1)
-        print(f"ratio of the two: {ours['events/s'] / theirs['events/s']:,.0f}")
+    measured(drain, port)
     server.terminate()
     print(json.dumps({"python": sys.version.split()[0]}))
 
