@@ -20,12 +20,15 @@ help: ## what there is
 demo: $(READY) ## hold real conversations with a small real model and show what arrived
 	@$(BIN)/mindlytics demo $(if $(KEEP),--keep)
 
+# Tests wait more than they compute, so more of them run at once than most machines have cores.
+AT_ONCE := --numprocesses=4 --dist=worksteal
+
 test: $(READY) ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(AT_ONCE)
 
 # (Recordings hold what newer ones ask.)
 test-oldest: $(OLDEST)/.ready ## run the integrations' tests with the oldest frameworks that they promise to work with
-	@$(OLDEST)/bin/python -m pytest -m "not recorded and not soak" $(TESTS_WITH_OLDEST)
+	@$(OLDEST)/bin/python -m pytest $(AT_ONCE) -m "not recorded and not soak" $(TESTS_WITH_OLDEST)
 
 soak: $(READY) ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m soak
