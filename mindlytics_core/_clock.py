@@ -1,6 +1,7 @@
 """Time and ids, which come in from outside wherever a test may want to choose them."""
 
 import functools
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from datetime import UTC, datetime
 
 from mindlytics_core._stats import Counter
 from mindlytics_core.exceptions import InvalidArgument
+
+#: A number from 0 to 1, for jitter. Not from `random` itself: its sequence is the app's, which may have seeded it.
+chance: Callable[[], float] = random.SystemRandom().random
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ import concurrent.futures
 import contextlib
 import heapq
 import itertools
-import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from mindlytics_core import _guard, _stats
 from mindlytics_core._batch import Batch
-from mindlytics_core._clock import IDS, Clock
+from mindlytics_core._clock import IDS, Clock, chance
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket
 from mindlytics_core._lanes import Lanes
@@ -74,7 +73,7 @@ class Worker:
         self._store = None if self._spool_dir is None else self._new_store(self._spool_dir)
         log = self._store.log if self._store is not None and self.options.durability == "call" else None
         self.queue = Queue(self.options, self._wake, log=log, may_wait=self._store is not None)
-        self._lanes = Lanes(self.options, random.random, IDS.new)
+        self._lanes = Lanes(self.options, chance, IDS.new)
         self._delivered = 0
         self._tickets: list[Ticket] = []
         self._replays: list[concurrent.futures.Future[None]] = []

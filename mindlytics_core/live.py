@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import os
-import random
 import threading
 from collections.abc import AsyncIterable, Callable, Coroutine
 from concurrent.futures import Future
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mindlytics_core import _guard, _retry
 from mindlytics_core._callbacks import CALLBACKS
+from mindlytics_core._clock import chance
 from mindlytics_core._config import Config
 from mindlytics_core._requests import Requests
 from mindlytics_core._version import __version__
@@ -170,7 +170,7 @@ class Listening:
             failures = 1 if self.connected else failures + 1
             self._connected_in = None
             self._note_failure(error)
-            await asyncio.sleep(_retry.backoff(failures, _RETRY_BASE, _RETRY_CAP, random.random))
+            await asyncio.sleep(_retry.backoff(failures, _RETRY_BASE, _RETRY_CAP, chance))
 
     async def _listen(self, waiting: asyncio.Semaphore) -> bool:
         """Listen until the session's end, which is true, or the connection's."""

@@ -125,7 +125,7 @@ def test_kill_9_loses_nothing_with_durability_call_and_otherwise_at_most_the_las
 ):
     """Nothing is delivered before the kill, so whatever arrives comes from the disk."""
     chaos.decide = lambda _: Reply(503)
-    lines = random.Random(round_).randrange(1, 1500)  # noqa: S311  # a repeatable moment
+    lines = random.Random(round_).randrange(1, 1500)  # a repeatable moment
     returned, settled = killed_after(lines, variables(chaos, tmp_path, DURABILITY=durability))
     refused = len(chaos.requests)
     chaos.decide = lambda _: Reply()
@@ -338,7 +338,7 @@ def test_flipped_bits_cost_the_chunks_that_they_are_in_and_are_counted(
     service: Service, new_client, tmp_path: Path, seed: int
 ):
     path = left_behind(tmp_path, service)
-    chance = random.Random(seed)  # noqa: S311  # repeatable damage
+    chance = random.Random(seed)  # repeatable damage
     data = bytearray(path.read_bytes())
     for _ in range(5):
         data[chance.randrange(8192, len(data))] ^= 1 << chance.randrange(8)

@@ -1,6 +1,7 @@
 """What delivery promises, against a server that does whatever is scripted, and against the live local service."""
 
 import asyncio
+import random
 import subprocess
 import sys
 import threading
@@ -44,6 +45,19 @@ def test_neither_an_import_nor_a_client_starts_or_opens_anything():
     )
 
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=60)
+
+
+def test_the_app_s_own_random_numbers_go_on_as_if_we_were_not_there(chaos: Chaos, chaos_client: Client):
+    random.seed(7)
+    expected = random.random()
+    random.seed(7)
+    chaos.script(*[Reply(503)] * 3)
+
+    track(chaos_client.create_session(id="jjacob"), 1)
+
+    assert chaos_client.flush_sync(5)
+    assert len(chaos.requests) > 3
+    assert random.random() == expected
 
 
 def test_events_travel_as_json_arrays_over_one_kept_connection(chaos: Chaos, chaos_client: Client):
