@@ -42,16 +42,18 @@ def test_does_my_bot_record_its_turns_is_three_lines(pytester: pytest.Pytester):
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
-def test_the_tests_of_the_documentation_s_page_pass(pytester: pytest.Pytester):
+def test_the_tests_of_the_documentation_s_page_pass(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     first, second, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     pytester.makepyfile(my_bot=BOT)
     pytester.makepyfile(my_worker="from my_bot import answer\nanswer('hi')\n")
     pytester.makepyfile(first + second)
 
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+    run_alone(pytester, monkeypatch).assert_outcomes(passed=2)
 
 
-def test_a_run_that_does_not_ask_for_it_imports_nothing_of_ours(pytester: pytest.Pytester):
+def test_a_run_that_does_not_ask_for_it_imports_nothing_of_ours(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
     pytester.makepyfile(
         """
         import sys
@@ -61,10 +63,13 @@ def test_a_run_that_does_not_ask_for_it_imports_nothing_of_ours(pytester: pytest
         """
     )
 
-    # The other plugins of this environment import what they like.
-    others = ("langsmith_plugin", "anyio", "hypothesispytest", "recording", "asyncio", "vcr", "schemathesis")
-    switched_off = [option for name in others for option in ("-p", f"no:{name}")]
-    pytester.runpytest_subprocess("-p", "no:cacheprovider", *switched_off).assert_outcomes(passed=1)
+    run_alone(pytester, monkeypatch).assert_outcomes(passed=1)
+
+
+def run_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.RunResult:
+    """Run the tests with our plugin and no other: those of this environment import what they like, and take long."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return pytester.runpytest_subprocess("-p", "mindlytics_pytest.plugin", "-p", "no:cacheprovider")
 
 
 def test_a_turn_tells_all_that_was_recorded(mindlytics_service: MindlyticsService):
