@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,10 @@ from mindlytics_core import Client, Delivery
 from mindlytics_core.testing import close_clients
 from mindlytics_local import LocalService
 from mindlytics_local.demo._model import Model, ModelUnavailable, small_model
+
+
+# Whoever runs the tests in the background may have had Ctrl-C ignored; for them and their programs it is the usual.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
