@@ -18,7 +18,6 @@ from mindlytics_core.testing import close_clients
 from mindlytics_local import LocalService
 from mindlytics_local.demo._model import Model, ModelUnavailable, small_model
 
-
 # Whoever runs the tests in the background may have had Ctrl-C ignored; for them and their programs it is the usual.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
