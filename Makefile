@@ -21,7 +21,7 @@ demo: $(READY) ## hold real conversations with a small real model and show what 
 	@$(BIN)/mindlytics demo $(if $(KEEP),--keep)
 
 # Tests wait more than they compute, so more of them run at once than most machines have cores.
-AT_ONCE := --numprocesses=4 --dist=worksteal
+AT_ONCE := --numprocesses=6 --dist=worksteal
 
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest $(AT_ONCE)
