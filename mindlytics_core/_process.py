@@ -55,9 +55,10 @@ class Process:
     def worker(self, destination: Destination, options: Delivery, spool_dir: Path | None = None) -> Worker:
         """The worker for a destination, shared by all who ask for the same; give it back with `release`."""
         with self.lock:
-            worker = self._workers.setdefault(
-                (destination, options, spool_dir), Worker(destination, options, spool_dir=spool_dir)
-            )
+            key = destination, options, spool_dir
+            worker = self._workers.get(key)
+            if worker is None:
+                worker = self._workers[key] = Worker(destination, options, spool_dir=spool_dir)
             self._users[worker] = self._users.get(worker, 0) + 1
             return worker
 
