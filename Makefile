@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 READY := $(VENV)/.ready
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 OLDEST := .venv-oldest
-TESTS_WITH_OLDEST := tests/langchain
+TESTS_WITH_OLDEST := tests/langchain tests/openai
 
 .DEFAULT_GOAL := help
 .PHONY: vendor help demo test test-oldest check format docs kernel notebooks record clean
