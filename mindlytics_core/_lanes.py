@@ -148,7 +148,7 @@ class Lanes:
     def settle(self, batch: Batch, answer: Answer, now: float) -> Settled:
         """Take the answer to a batch in, and say what it decided."""
         self._on_their_way.discard(batch)
-        verdict = _retry.verdict(answer.status)
+        verdict = _retry.verdict(answer)
         if verdict in {Verdict.RETRY, Verdict.PAUSE}:
             self._put_back(batch)
             return Settled(paused=self.gate.failed(batch, answer, now, paused=verdict is Verdict.PAUSE))

@@ -62,7 +62,8 @@ class Reports:
         if isinstance(error, SpoolFailed):
             logger.warning("the spool failed, events go on through memory: %s", error.message)
         else:
-            logger.warning("delivery is paused: HTTP %s", error.status)
+            # What the service said may repeat what a user said; what the certificate's check said is ours.
+            logger.warning("delivery is paused: %s", f"HTTP {error.status}" if error.status else error.message)
         self._tell(self._on_error, error)
 
     def _tell_session(self, session_id: str, error: DeliveryError) -> None:

@@ -17,11 +17,14 @@ class Answer(NamedTuple):
         message: What the service or the network said.
 
         retry_after: Seconds that the service asks us to wait, 0 for none.
+
+        untrusted: Whether nothing was sent, because the other side has no certificate that is trusted here.
     """
 
     status: int
     message: str = ""
     retry_after: float = 0.0
+    untrusted: bool = False
 
 
 class Verdict(enum.Enum):
@@ -40,13 +43,13 @@ _SPLIT = frozenset({400, 413, 422})
 _SUCCESS = range(200, 300)
 
 
-def verdict(status: int) -> Verdict:
-    """Judge an HTTP status; 0 stands for no answer at all. What nobody documented is tried again."""
-    if status in _SUCCESS:
+def verdict(answer: Answer) -> Verdict:
+    """Judge an answer. What nobody documented is tried again."""
+    if answer.status in _SUCCESS:
         return Verdict.DELIVERED
-    if status in _PAUSE:
+    if answer.untrusted or answer.status in _PAUSE:
         return Verdict.PAUSE
-    return Verdict.SPLIT if status in _SPLIT else Verdict.RETRY
+    return Verdict.SPLIT if answer.status in _SPLIT else Verdict.RETRY
 
 
 def backoff(failures: int, base: float, cap: float, random: Callable[[], float]) -> float:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -91,6 +92,10 @@ class HTTPTransport:
         except TimeoutError:
             return Answer(0, f"no answer within {self._options.attempt_timeout:g} s")
         except (self._http.HTTPError, self._http.InvalidURL, OSError) as error:
+            distrust = _distrust(error)
+            if distrust is not None:
+                message = f"the service's certificate is not trusted: {distrust.verify_message}"
+                return Answer(0, message, untrusted=True)
             return Answer(0, type(error).__name__)
         finally:
             self._under_way -= 1
@@ -134,6 +139,13 @@ class HTTPTransport:
         response = await self._client.post(_wire.QUEUE_PATH, content=body, headers={"Idempotency-Key": key})
         wait = _retry.retry_after(response.headers.get("Retry-After"), datetime.now(UTC), self._options.retry_after_cap)
         return Answer(response.status_code, "" if response.is_success else shown(response), wait)
+
+
+def _distrust(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """The verification of a certificate that failed, if that is what an error is about."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def shown(response: Any) -> str:

@@ -8,7 +8,7 @@ The errors of this package.
     ├── DeliveryError                     events could not be delivered or processed; carries the service's answer
     │   ├── EventRefused                  the service refused one event for good
     │   ├── SpoolFailed                   the spool cannot be written or read; events go on through memory
-    │   └── DeliveryPaused                the service refuses every event for now: wrong key, project or address
+    │   └── DeliveryPaused                nothing is sent for now: wrong key, project, address or certificate
     └── RequestFailed                     a call that is answered at once was refused or got no answer
 
 Only the first three and the last are ever raised. `DeliveryError` and its kinds reach the app through `on_error`.
@@ -67,7 +67,10 @@ class EventRefused(DeliveryError):
 
 
 class DeliveryPaused(DeliveryError):
-    """The service refuses every event for now (401, 403 or 404); they wait, and are tried again every minute."""
+    """
+    Every event is held back for now, and one batch is tried every minute: the service answers 401, 403 or 404, or
+    its certificate is not trusted (then `status` is 0).
+    """
 
 
 class SpoolFailed(DeliveryError):

@@ -9,13 +9,16 @@ import collections
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Self
+from io import BufferedReader
+from typing import Any, Self
 
 _GIVEN_UP_AFTER = 10.0
+_DRIPS_EVERY = 0.1
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -25,9 +28,10 @@ class Reply:
     What to do with one request.
 
     Attributes:
-        then: `answer`; `reset` without an answer; `half` an answer and then a reset; `hang` for ever;
-            `close` the connection after the answer without having announced it; `drip` one byte of the
-            answer, and hang.
+        then: `answer`; `reset` the connection after some bytes of the answer; `hang` for ever; `close` the
+            connection after the answer without having announced it; `drip` the answer, byte by byte.
+
+        after: How many bytes of the answer leave before a reset.
 
         gate: Wait for this before anything else.
     """
@@ -36,6 +40,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = '{"status":"ok"}'
     then: str = "answer"
+    after: int = 0
     gate: threading.Event | None = None
 
 
@@ -60,10 +65,13 @@ class Chaos:
         self.requests: list[Request] = []
         self.decide: Callable[[Request], Reply] = lambda _: Reply()
         self.connections = 0
+        #: With it the server speaks TLS.
+        self.tls: ssl.SSLContext | None = None
         #: Most requests that were being answered at once.
         self.most_at_once = 0
         self._at_once = 0
         self._script: collections.deque[Reply] = collections.deque()
+        self._cuts: collections.deque[int] = collections.deque()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._open: set[socket.socket] = set()
@@ -76,6 +84,10 @@ class Chaos:
     def script(self, *replies: Reply) -> None:
         """Answer the next requests so."""
         self._script.extend(replies)
+
+    def cut(self, after: int) -> None:
+        """Reset the connection of the next request when so many bytes of it have been read; it must be longer."""
+        self._cuts.append(after)
 
     def listen(self) -> None:
         """Take connections, on the same port as before."""
@@ -98,7 +110,7 @@ class Chaos:
         self.wait_until(lambda: len(self.requests) >= count)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds; looked at again with every request."""
+        """Wait until `condition` holds; looked at again with every connection and request."""
         with self._changed:
             assert self._changed.wait_for(condition, _GIVEN_UP_AFTER), f"only {len(self.requests)} requests"
 
@@ -131,14 +143,24 @@ class Chaos:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                self.connections += 1
+                with self._changed:
+                    self.connections += 1
+                    self._changed.notify_all()
+                if self.tls is not None:
+                    connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
                 self._open.add(connection)
                 self._spawn(self._serve, connection, self.connections)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError):
-            while (request := _read(stream, number)) is not None and self._answered(connection, request):
-                pass
+            while stream.peek(1):
+                if self._cuts:
+                    stream.read(self._cuts.popleft())
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    break
+                request = _read(stream, number)
+                if request is None or not self._answered(connection, request):
+                    break
         self._open.discard(connection)
 
     def _answered(self, connection: socket.socket, request: Request) -> bool:
@@ -154,18 +176,21 @@ class Chaos:
         with self._changed:
             self._at_once -= 1
         answer = _answer(reply)
-        if reply.then in {"hang", "drip"}:
-            connection.sendall(answer[: 1 if reply.then == "drip" else 0])
+        if reply.then == "hang":
             self._stopped.wait(_GIVEN_UP_AFTER)
-        elif reply.then in {"reset", "half"}:
-            connection.sendall(answer[: len(answer) // 2 if reply.then == "half" else 0])
+        elif reply.then == "drip":
+            for byte in answer:
+                connection.sendall(bytes([byte]))
+                self._stopped.wait(_DRIPS_EVERY)
+        elif reply.then == "reset":
+            connection.sendall(answer[: reply.after])
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         else:
             connection.sendall(answer)
         return reply.then == "answer"
 
 
-def _read(stream: BinaryIO, connection: int) -> Request | None:
+def _read(stream: BufferedReader, connection: int) -> Request | None:
     line = stream.readline()
     if not line:
         return None

@@ -7,7 +7,14 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chaos import Chaos
+
 _GIVEN_UP_AFTER = 60.0
+
+
+def leading_to(chaos: Chaos) -> dict[str, str]:
+    """The variables of a program whose default client finds the scripted server."""
+    return {"MLSDK_SERVER_BASE": chaos.url, "MLSDK_API_KEY": "key", "MLSDK_PROJECT_ID": "project"}
 
 
 def start(

@@ -1,9 +1,11 @@
 """Fixtures for the tests of the core."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from chaos import Chaos, Reply
 
 from mindlytics_core import Client, Delivery
@@ -28,3 +30,12 @@ def hasty(chaos: Chaos) -> Iterator[Callable[..., Client]]:
     chaos.listen()
     for client in made:
         client.close(1)
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
+    """The one authority whose certificates are trusted."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    return authority

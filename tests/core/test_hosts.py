@@ -16,16 +16,11 @@ import nbformat
 import pytest
 from chaos import Chaos, Reply
 from helpers import Service, events, of_session, shape
-from programs import end, run, said, start
+from programs import end, leading_to, run, said, start
 
 from mindlytics_core import Client, Delivery, flush_at_end
 from mindlytics_core._config import Destination
 from mindlytics_core._transport import HTTPTransport
-
-
-def leading_to(chaos: Chaos) -> dict[str, str]:
-    return {"MLSDK_SERVER_BASE": chaos.url, "MLSDK_API_KEY": "key", "MLSDK_PROJECT_ID": "project"}
-
 
 # Signals.
 

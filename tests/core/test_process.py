@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from chaos import Chaos, Reply
 from helpers import Service, events, of_session, shape
-from programs import end, run, said, start
+from programs import end, leading_to, run, said, start
 
 WHOLE = ["start_session", "Conversation Started", "Conversation Turn", "Conversation Ended", "end_session"]
 #: Without an explicit start: the session was given a name.
@@ -23,10 +23,6 @@ session.track_conversation_turn(user="Hi", assistant="Hello!")
 
 def by_name(service: Service) -> dict[str, str]:
     return service.environment() | {"MLSDK_SERVER_BASE": service.url.replace("127.0.0.1", "localhost")}
-
-
-def leading_to(chaos: Chaos) -> dict[str, str]:
-    return {"MLSDK_SERVER_BASE": chaos.url, "MLSDK_API_KEY": "key", "MLSDK_PROJECT_ID": "project"}
 
 
 # Exit delivers.

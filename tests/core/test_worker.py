@@ -109,7 +109,14 @@ def test_what_the_app_changes_later_does_not_leak_into_an_event(chaos: Chaos, ch
 
 @pytest.mark.parametrize(
     "fault",
-    [Reply(500), Reply(then="reset"), Reply(then="half"), Reply(status=401), Reply(status=400), Reply(then="hang")],
+    [
+        Reply(500),
+        Reply(then="reset"),
+        Reply(then="reset", after=40),
+        Reply(status=401),
+        Reply(status=400),
+        Reply(then="hang"),
+    ],
     ids=["500", "reset", "half", "401", "400", "hang"],
 )
 def test_no_fault_of_the_service_reaches_the_app(chaos: Chaos, hasty, fault: Reply):
