@@ -18,8 +18,14 @@ _TRY_LOCALLY = (
 )
 
 
+Overflow = Literal["drop_newest", "drop_oldest_session", "block"]
 Durability = Literal["linger", "call", "power"]
 Mode = Literal["server", "serverless"]
+
+#: The fields that are one of a few words.
+_CHOICES = {"overflow": get_args(Overflow), "durability": get_args(Durability), "mode": get_args(Mode)}
+#: The fields that may be 0.
+_FROM_ZERO = {"linger", "exit_timeout", "block_timeout"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,13 @@ class Delivery:
         max_bytes: Most bytes held in memory.
 
         max_event_bytes: Largest single event; a larger one is dropped as `too_large`.
+
+        overflow: What happens when memory is full, and there is no spool: `drop_newest`, because the start of a
+            session matters more than its end; `drop_oldest_session`, what waits of the session that came first is
+            given up as a whole, as soon as nine tenths are taken; `block`, the call waits for room for up to
+            `block_timeout`, except where an event loop runs, which must not stand still.
+
+        block_timeout: How long a call waits for room with `overflow="block"`.
 
         batch_events: Most events in one request.
 
@@ -70,6 +83,8 @@ class Delivery:
     max_events: int = 10_000
     max_bytes: int = 32 * 1024 * 1024
     max_event_bytes: int = 256 * 1024
+    overflow: Overflow = "drop_newest"
+    block_timeout: float = 0.1
     batch_events: int = 100
     batch_bytes: int = 512 * 1024
     linger: float = 0.1
@@ -86,15 +101,13 @@ class Delivery:
     mode: Mode = "server"
 
     def __post_init__(self) -> None:
-        if self.durability not in get_args(Durability):
-            raise ConfigurationError(f"Delivery.durability is 'linger', 'call' or 'power', not {self.durability!r}")
-        if self.mode not in get_args(Mode):
-            raise ConfigurationError(f"Delivery.mode is 'server' or 'serverless', not {self.mode!r}")
+        for name, words in _CHOICES.items():
+            if getattr(self, name) not in words:
+                raise ConfigurationError(f"Delivery.{name} is one of {words}, not {getattr(self, name)!r}")
         if self.mode == "serverless":
             object.__setattr__(self, "linger", 0.0)
-        for name in set(self.__slots__) - {"durability", "mode"}:
-            least = 0 if name in {"linger", "exit_timeout"} else 1e-3
-            if not getattr(self, name) >= least:
+        for name in set(self.__slots__) - _CHOICES.keys():
+            if not getattr(self, name) >= (0 if name in _FROM_ZERO else 1e-3):
                 raise ConfigurationError(f"Delivery.{name} must be a number above 0, not {getattr(self, name)!r}")
 
 

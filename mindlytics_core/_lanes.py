@@ -122,6 +122,25 @@ class Lanes:
         elif not lane.unsettled:
             self._make_ready(session, lane)
 
+    def evict_oldest_session(self) -> Sequence[Entry]:
+        """Give up what waits of the session that came first, but for its batch; nothing where it is the only one."""
+        waiting = ((session, lane) for session, lane in self._lanes.items() if lane.entries)
+        oldest, other = next(waiting, None), next(waiting, None)
+        if oldest is None or other is None:
+            return ()
+        session, lane = oldest
+        entries, size = list(lane.entries), lane.bytes
+        lane.entries.clear()
+        lane.bytes = 0
+        self.events -= len(entries)
+        self.bytes -= size
+        if self._ready.pop(session, None) is not None:
+            self._ready_events -= len(entries)
+            self._ready_bytes -= size
+        if not lane.unsettled:
+            del self._lanes[session]
+        return entries
+
     def hurry(self, *, last_chance: bool = False) -> None:
         """
         Send what is here without lingering, and try a paused destination once.

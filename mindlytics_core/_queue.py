@@ -1,5 +1,6 @@
 """The bounded inbox between the app's threads and the worker. No lock on the producers' side."""
 
+import asyncio
 import itertools
 import math
 import queue
@@ -15,8 +16,8 @@ from mindlytics_core._stats import Counter, Sum, Tally
 from mindlytics_core.exceptions import DeliveryError
 
 #: How long a call waits at most for the disk, when the queue in memory is full; a stall, not a wait for the network.
-_WAIT = 0.001
-_WAITS = 1_000
+_DISK_TIMEOUT = 1.0
+_LOOK_EVERY = 0.001
 
 
 class Owner(Protocol):
@@ -140,19 +141,35 @@ class Queue:
         return False
 
     def _has_room_soon(self, size: int) -> bool:
-        """Give the worker the processor: it writes to disk about as fast as events are made."""
-        if not self.may_wait or self.worker_thread == threading.get_ident():
-            return False
-        self._wake_if_due(always=True)
-        for _ in range(_WAITS):
-            time.sleep(_WAIT)
+        """Give the worker the processor, if this call may wait."""
+        deadline = time.monotonic() + self._timeout()
+        while time.monotonic() < deadline:
+            self._wake_if_due(always=True)
+            time.sleep(_LOOK_EVERY)
             if self._reserve(size):
                 return True
         # A disk that hangs costs one such wait, until the worker comes back from it.
         self.may_wait = False
         return False
 
+    def _timeout(self) -> float:
+        if self.worker_thread == threading.get_ident():
+            return 0.0
+        if self.may_wait:
+            # It writes to disk about as fast as events are made.
+            return _DISK_TIMEOUT
+        return self._options.block_timeout if self._options.overflow == "block" and not _loop_runs() else 0.0
+
     def _wake_if_due(self, *, always: bool = False) -> None:
         if always or self._inbox.qsize() >= self._wake_at:
             self._wake_at = math.inf
             self._wake()
+
+
+def _loop_runs() -> bool:
+    """Whether an event loop runs on this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mindlytics_core import _guard, _stats
-from mindlytics_core._batch import Batch
+from mindlytics_core._batch import Batch, Entry
 from mindlytics_core._clock import IDS, Clock, chance
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket
@@ -26,6 +26,8 @@ from mindlytics_core.exceptions import DeliveryPaused, EventRefused
 
 _STOP_TIMEOUT = 1.0
 _EXIT_TIMEOUT_SPOOLING = 2.0
+#: The share of the bounds from which on old sessions make room for new events, where that is asked for.
+_FULL = 0.9
 
 
 class Worker:
@@ -274,11 +276,23 @@ class Worker:
         to_lanes = items if self._store is None else self._store.take(items, lanes.events, lanes.bytes)
         for item in to_lanes:
             lanes.add(item, now)
+        if self._store is None and self.options.overflow == "drop_oldest_session":
+            self._evict()
         if self._store is not None and items:
             self.queue.may_wait = self._store.works
             if self._store.works:
                 # What the disk has taken does not count against memory.
                 self.queue.free(len(items), sum(len(item.body) for item in items))
+
+    def _evict(self) -> None:
+        """Keep room for new events at the cost of old sessions."""
+        lanes, options = self._lanes, self.options
+        while lanes.events > _FULL * options.max_events or lanes.bytes > _FULL * options.max_bytes:
+            evicted = lanes.evict_oldest_session()
+            if not evicted:
+                return
+            for entry in evicted:
+                self._give_up(entry, _stats.QUEUE_OVERFLOW)
 
     def _read_back(self, store: Store) -> None:
         now = self._now()
@@ -365,14 +379,16 @@ class Worker:
             self._forget(entry.item)
             self._tell_tickets(entry.number, None)
         if settled.refused is not None:
-            item, reason = settled.refused.item, f"rejected_{answer.status}"
-            error = EventRefused(answer.message, status=answer.status, session_id=item.session_id)
-            self._forget(item)
-            self.queue.drop(item.owner, item.session_id, reason, error)
-            self._tell_tickets(settled.refused.number, reason)
+            error = EventRefused(answer.message, status=answer.status, session_id=settled.refused.item.session_id)
+            self._give_up(settled.refused, f"rejected_{answer.status}", error)
         if settled.paused:
             for owner in {entry.item.owner for entry in batch.entries}:
                 owner.noticed(DeliveryPaused(answer.message, status=answer.status))
+
+    def _give_up(self, entry: Entry, reason: str, error: EventRefused | None = None) -> None:
+        self._forget(entry.item)
+        self.queue.drop(entry.item.owner, entry.item.session_id, reason, error)
+        self._tell_tickets(entry.number, reason)
 
     def _open_ticket(self, ticket: Ticket, *, last_chance: bool) -> None:
         self._lanes.hurry(last_chance=last_chance)

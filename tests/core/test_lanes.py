@@ -68,6 +68,15 @@ class Delivering(RuleBasedStateMachine):
         self.lanes.hurry(last_chance=last_chance)
         self.send()
 
+    @rule()
+    def evict(self) -> None:
+        on_their_way = {entry.number for batch in self.on_their_way for entry in batch.entries}
+        evicted = self.lanes.evict_oldest_session()
+        assert len({entry.item.session_id for entry in evicted}) <= 1
+        for entry in evicted:
+            assert entry.number not in on_their_way
+            self.added[entry.item.session_id].remove(entry.item.body)
+
     # Time.
 
     @rule(seconds=st.sampled_from([0.01, 0.1, 1.0, 40.0]))
@@ -276,6 +285,23 @@ def test_halves_that_mix_sessions_keep_each_session_in_order():
         made.settle(batch, Answer(200), 0.0)
 
     assert sent == [6, 7, 5]
+
+
+def test_the_session_that_came_first_makes_room_whole_but_for_its_batch_and_the_last_one_never_does():
+    made = lanes(linger=0, batch_events=2, concurrency=1)
+    for session in "aaabb":
+        made.add(item(session, 1), 0.0)
+    on_its_way = made.next_batch(0.0)
+    made.add(item("c", 1), 0.0)
+
+    assert [entry.number for entry in made.evict_oldest_session()] == [3]
+    assert [entry.number for entry in made.evict_oldest_session()] == [4, 5]
+    assert made.evict_oldest_session() == ()
+
+    assert [entry.number for entry in on_its_way.entries] == [1, 2]
+    assert made.events == 3
+    made.settle(on_its_way, Answer(200), 0.0)
+    assert [entry.number for entry in made.next_batch(0.0).entries] == [6]
 
 
 def test_a_full_batch_does_not_linger_and_a_lone_event_does():

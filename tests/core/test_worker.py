@@ -170,6 +170,54 @@ def test_more_events_than_the_bound_are_dropped_and_counted_the_newest_first(cha
     assert names_of(chaos, session) == [f"e{number}" for number in range(9)]
 
 
+def test_where_the_oldest_session_makes_room_the_newest_are_kept_whole(chaos: Chaos, hasty):
+    chaos.decide = lambda _: Reply(503)
+    client = hasty(max_events=100, batch_events=1, concurrency=1, overflow="drop_oldest_session")
+    sessions = [client.create_session(id=f"u{number}") for number in range(20)]
+    for session in sessions:
+        track(session, *range(9))
+        # The worker must come to it: a queue that is full takes nothing more.
+        has_come = threading.Event()
+        client._book.worker.queue.put_task(has_come.set)
+        assert has_come.wait(10)
+
+    stats = client.stats()
+    assert set(stats.dropped) == {"queue_overflow"}
+    assert stats.pending <= 100
+    assert adds_up(client)
+    chaos.decide = lambda _: Reply()
+    result = client.flush_sync(10)
+
+    assert (result.ok, result.delivered) == (True, stats.pending)
+    for session in sessions[-8:]:
+        assert list(dict.fromkeys(names_of(chaos, session))) == [f"e{number}" for number in range(9)]
+
+
+def test_where_calls_may_wait_for_room_they_do_and_nothing_is_dropped(chaos: Chaos, hasty):
+    client = hasty(max_events=10, overflow="block", block_timeout=60)
+    session = client.create_session(id="u")
+    track(session, *range(200))
+
+    assert client.flush_sync(10).ok
+    assert client.stats().delivered == 201
+    assert names_of(chaos, session) == [f"e{number}" for number in range(200)]
+
+
+@pytest.mark.parametrize("runs_on", ["thread", "loop"])
+def test_a_call_waits_for_room_no_longer_than_it_may_and_never_where_a_loop_runs(chaos: Chaos, hasty, runs_on: str):
+    chaos.refuse()
+    # On a loop a wait of an hour would show.
+    client = hasty(max_events=10, overflow="block", block_timeout=0.001 if runs_on == "thread" else 3600)
+    session = client.create_session(id="u")
+
+    async def app() -> None:
+        track(session, *range(19))
+
+    asyncio.run(app()) if runs_on == "loop" else track(session, *range(19))
+
+    assert client.stats().dropped == {"queue_overflow": 10}
+
+
 def test_the_bound_on_bytes_holds_too(chaos: Chaos, hasty):
     chaos.refuse()
     client = hasty(max_bytes=10_000)
