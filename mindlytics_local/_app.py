@@ -7,14 +7,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from mindlytics_local import _ingest, _reading, _realtime, _statistics, _users, _watching
-from mindlytics_local._live import Live
-from mindlytics_local._neighbours import Neighbours
-from mindlytics_local._page import page
-from mindlytics_local._realtime import ListenerKeys
-from mindlytics_local._refusal import Refused
+from mindlytics_local._errors import Refused
 from mindlytics_local._settings import Settings
-from mindlytics_local._store import Store
+from mindlytics_local.endpoints import _database, _ingestion, _realtime, _statistics, _users, _web_page
+from mindlytics_local.endpoints._origin_guard import OriginGuard
+from mindlytics_local.endpoints._realtime import ListenerKeys
+from mindlytics_local.live._broadcast import Broadcast
+from mindlytics_local.page._document import page
+from mindlytics_local.storage._store import Store
 
 
 def create_app(store: Store, settings: Settings) -> Starlette:
@@ -28,20 +28,20 @@ def create_app(store: Store, settings: Settings) -> Starlette:
     """
     app = Starlette(
         routes=[
-            *_ingest.ROUTES,
-            *_reading.ROUTES,
+            *_ingestion.ROUTES,
+            *_database.ROUTES,
             *_users.ROUTES,
             *_realtime.ROUTES,
             *_statistics.ROUTES,
-            *_watching.ROUTES,
+            *_web_page.ROUTES,
         ],
-        middleware=[Middleware(Neighbours, loopback_only=settings.loopback_only)],
+        middleware=[Middleware(OriginGuard, loopback_only=settings.loopback_only)],
         exception_handlers={Refused: _refused, sqlite3.Error: _not_stored},
     )
     # An address is either right or unknown; a redirect would lose a client's body.
     app.router.redirect_slashes = False
     app.state.store, app.state.settings = store, settings
-    app.state.live, app.state.page = Live(), page()
+    app.state.live, app.state.page = Broadcast(), page()
     app.state.listener_keys = ListenerKeys()
     return app
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pydantic_core
 
-from mindlytics_local._refusal import Refused
+from mindlytics_local._errors import Refused
 
 
 def read(text: bytes | str, what: str) -> Any:

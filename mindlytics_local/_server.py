@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
-from mindlytics_local._live import Live
+from mindlytics_local.live._broadcast import Broadcast
 
 _THREAD = "mindlytics-local"
 #: How long a client may take to read the answer it is being sent when the service stops, in seconds.
@@ -67,7 +67,7 @@ class ServerThread:
         listeners: The sockets that it listens on; closed when it stops.
     """
 
-    def __init__(self, app: Starlette, live: Live, listeners: Sequence[socket.socket]) -> None:
+    def __init__(self, app: Starlette, live: Broadcast, listeners: Sequence[socket.socket]) -> None:
         self._live = live
         self._listeners = list(listeners)
         self._server = _Server(

@@ -16,7 +16,7 @@ from mindlytics_local import _prices
 from mindlytics_local._app import create_app
 from mindlytics_local._server import ServerThread, listen
 from mindlytics_local._settings import Settings
-from mindlytics_local._store import Store
+from mindlytics_local.storage._store import Store
 
 _FILE = "mindlytics.db"
 

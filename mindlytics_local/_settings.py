@@ -18,8 +18,7 @@ class Settings:
 
         prices: What models cost, by name.
 
-        prices: Mapping[str, Price] = field(default_factory=dict)
-    max_body_bytes: Largest request body; a larger one is refused while it is being read.
+        max_body_bytes: Largest request body; a larger one is refused while it is being read.
 
         loopback_only: Whether the service is for this machine only, so that a request must name it as host.
     """

@@ -42,6 +42,10 @@ LEVELS: list[list[str]] = [
     ["client", "_serverless", "_signals", "testing", "cli", "__main__", "__init__"],
 ]
 PLACE = {name: (level, at) for level, names in enumerate(LEVELS) for at, name in enumerate(names)}
+#: The local service's folders, lowest first; each imports from those before it, as do the modules beside them.
+LOCAL_LEVELS = ["model", "storage", "queries", "live", "page", "endpoints"]
+#: Its modules that every folder may use.
+LOCAL_SHARED = {"_errors", "_json", "_prices", "_settings", "_timestamps"}
 #: What each package above the core may import of ours; of the core, its doorway or the named modules.
 ALLOWED = {
     "integrations/mindlytics_langchain": {"mindlytics_core"},
@@ -132,6 +136,14 @@ def test_a_package_above_the_core_imports_what_it_may(package: str):
             # The demo is an app: a user of everything.
             allowed = {"mindlytics_core", "mindlytics_langchain", "mindlytics_openai", "mindlytics_local"}
         assert foreign <= allowed, shown(path)
+
+
+@pytest.mark.parametrize("folder", LOCAL_LEVELS)
+def test_a_folder_of_the_local_service_imports_what_is_below_it(folder: str):
+    below = {*LOCAL_LEVELS[: LOCAL_LEVELS.index(folder) + 1], *LOCAL_SHARED}
+    for path in modules(ROOT / "mindlytics_local" / folder):
+        names = {name for name in imported(path) if name.startswith("mindlytics_local.") and is_module(name)}
+        assert {name.split(".")[1] for name in names} <= below, shown(path)
 
 
 @pytest.mark.parametrize("library", HOMES)

@@ -9,7 +9,7 @@ from local.builders import turn
 from local.conftest import Project, http_client
 
 from mindlytics_local import LocalService, start
-from mindlytics_local._live import Live
+from mindlytics_local.live._broadcast import Broadcast
 
 
 def messages(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
@@ -90,7 +90,7 @@ def test_stopping_does_not_wait_for_those_who_do_not_read():
 
 
 async def test_a_watcher_who_leaves_is_forgotten():
-    live = Live()
+    live = Broadcast()
     stream = live.stream()
     await anext(stream)
     assert live.pages == 1
@@ -101,8 +101,8 @@ async def test_a_watcher_who_leaves_is_forgotten():
 
 
 async def test_a_slow_watcher_is_told_once_that_it_has_missed_something(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mindlytics_local._watcher._BEHIND_CHARS", 1000)
-    live = Live()
+    monkeypatch.setattr("mindlytics_local.live._subscriber._BEHIND_CHARS", 1000)
+    live = Broadcast()
     stream = live.stream()
     await anext(stream)
 
@@ -117,8 +117,8 @@ async def test_a_slow_watcher_is_told_once_that_it_has_missed_something(monkeypa
 
 
 async def test_a_watcher_who_has_caught_up_is_told_everything_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mindlytics_local._watcher._BEHIND_CHARS", 60)
-    live = Live()
+    monkeypatch.setattr("mindlytics_local.live._subscriber._BEHIND_CHARS", 60)
+    live = Broadcast()
     stream = live.stream()
     await anext(stream)
 
@@ -129,15 +129,15 @@ async def test_a_watcher_who_has_caught_up_is_told_everything_again(monkeypatch:
 
 
 async def test_a_stream_that_comes_after_the_end_is_empty():
-    live = Live()
+    live = Broadcast()
     live.close()
 
     assert [message async for message in live.stream()] == []
 
 
 async def test_silence_is_broken_by_a_sign_of_life(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mindlytics_local._live._SIGN_OF_LIFE_SECONDS", 0.001)
-    stream = Live().stream()
+    monkeypatch.setattr("mindlytics_local.live._broadcast._SIGN_OF_LIFE_SECONDS", 0.001)
+    stream = Broadcast().stream()
     await anext(stream)
 
     assert await anext(stream) == ": still here\n\n"

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from local.builders import at, ended, identify, start_session, started, turn
 
-from mindlytics_local import _arrival, _json, _schema
-from mindlytics_local._collections import COLLECTIONS
-from mindlytics_local._moment import moment
-from mindlytics_local._query import Query
-from mindlytics_local._schema import UnusableDatabase
-from mindlytics_local._store import Store
+from mindlytics_local import _json
+from mindlytics_local._timestamps import parse_timestamp
+from mindlytics_local.model import _received_events
+from mindlytics_local.queries._collections import COLLECTIONS
+from mindlytics_local.queries._query import Query
+from mindlytics_local.storage import _schema
+from mindlytics_local.storage._schema import UnusableDatabase
+from mindlytics_local.storage._store import Store
 
 EVENTS = [
     start_session(device_id="d1", timestamp=at(0)),
@@ -35,7 +37,7 @@ async def records(store: Store, collection: str) -> list[dict[str, object]]:
 
 async def test_records_are_made_for_a_file_that_had_only_events(tmp_path: Path):
     store = await opened(tmp_path / "new.db")
-    await store.add(_arrival.several(_json.write(EVENTS).encode(), "p"))
+    await store.add(_received_events.read_several(_json.write(EVENTS).encode(), "p"))
     expected = {name: await records(store, name) for name in ("sessions", "conversations")}
     store.close()
     take_back_to_version_1(tmp_path / "new.db")
@@ -99,11 +101,11 @@ async def test_a_change_that_fails_leaves_the_file_as_it_was(tmp_path: Path, mon
 
 async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path):
     store = await opened(tmp_path / "x.db")
-    first = _arrival.several(_json.write(EVENTS).encode(), "p")
+    first = _received_events.read_several(_json.write(EVENTS).encode(), "p")
     await store.add(first)
 
     with pytest.raises(sqlite3.IntegrityError):
-        await store.add([*_arrival.several(_json.write([turn("new")]).encode(), "p"), first[0]])
+        await store.add([*_received_events.read_several(_json.write([turn("new")]).encode(), "p"), first[0]])
 
     assert len(await records(store, "events")) == len(EVENTS)
     assert (await records(store, "conversations"))[0]["turns"] == 1
@@ -122,7 +124,10 @@ async def test_many_writers_at_once_lose_nothing(tmp_path: Path):
     store = await opened(tmp_path / "x.db")
 
     await asyncio.gather(
-        *(store.add(_arrival.several(_json.write([turn(str(n))]).encode(), "p"), f"k{n % 40}") for n in range(80))
+        *(
+            store.add(_received_events.read_several(_json.write([turn(str(n))]).encode(), "p"), f"k{n % 40}")
+            for n in range(80)
+        )
     )
 
     assert len(await records(store, "events")) == 40
@@ -132,10 +137,10 @@ async def test_many_writers_at_once_lose_nothing(tmp_path: Path):
 
 async def test_keys_of_deliveries_are_forgotten_after_a_day(tmp_path: Path):
     store = await opened(tmp_path / "x.db")
-    await store.add(_arrival.several(_json.write([turn()]).encode(), "p"), "old")
-    await store.write(lambda db: db.execute("UPDATE deliveries SET received_us = ?", (moment(at(0)).us,)))
+    await store.add(_received_events.read_several(_json.write([turn()]).encode(), "p"), "old")
+    await store.write(lambda db: db.execute("UPDATE deliveries SET received_us = ?", (parse_timestamp(at(0)).us,)))
 
-    await store.add(_arrival.several(_json.write([turn()]).encode(), "p"), "new")
+    await store.add(_received_events.read_several(_json.write([turn()]).encode(), "p"), "new")
 
     keys = await store.read(lambda db: [row["key"] for row in db.execute("SELECT key FROM deliveries")])
     assert keys == ["new"]

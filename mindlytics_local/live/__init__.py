@@ -1,0 +1,1 @@
+"""Who watches at the moment, and what they are still to be sent."""

@@ -1,0 +1,1 @@
+"""The web page: its parts, and how they become one document."""

@@ -1,0 +1,1 @@
+"""Questions to the stored collections: JSON filters and orders, turned into SQL."""
