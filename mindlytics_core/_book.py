@@ -186,6 +186,7 @@ class Book:
         continue_within: float,
         assistant_id: str | None,
         properties: Properties,
+        turn_id: str | None = None,
     ) -> Exchange:
         """Open one turn in the making, or go on with the one that waits for these tools' results."""
         seen = look(ids, messages)
@@ -205,7 +206,14 @@ class Book:
             end = functools.partial(self.end_conversation, conversation.conversation_id, ids.session_id)
             scope.on_leave((self, conversation), end)
         exchange = Exchange(
-            self, conversation, ids, messages, user=user, assistant_id=assistant_id, properties=properties
+            self,
+            conversation,
+            ids,
+            messages,
+            user=user,
+            assistant_id=assistant_id,
+            properties=properties,
+            turn_id=turn_id,
         )
         note_opened(exchange)
         return exchange

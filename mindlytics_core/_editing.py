@@ -77,7 +77,7 @@ def without_content(event: Event) -> Event:
         return replace(event, user="", assistant="", properties=_lengths(event))
     if isinstance(event, _model.FunctionCalled):
         return replace(event, args=None, result=None, properties=_lengths(event))
-    if isinstance(event, _model.Tracked) and event.name == _model.TURN_FAILED:
+    if isinstance(event, _model.Tracked) and event.name in (_model.TURN_FAILED, _model.TURN_SUSPENDED):
         properties = dict(event.properties)
         if isinstance(user := properties.pop("user", None), str):
             properties["user_chars"] = len(user)

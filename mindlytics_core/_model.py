@@ -15,6 +15,8 @@ Properties: TypeAlias = Mapping[str, Scalar]
 MAX_NAME_CHARS = 100
 #: The event in place of a turn when an exchange failed.
 TURN_FAILED = "Turn Failed"
+#: The event in place of a turn that another process may still complete.
+TURN_SUSPENDED = "Turn Suspended"
 
 
 @dataclass(frozen=True, slots=True)

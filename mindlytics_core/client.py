@@ -209,6 +209,7 @@ class Client(Direct):
         continue_within: float | None = None,
         assistant_id: str | None = None,
         properties: Properties | None = None,
+        turn_id: str | None = None,
     ) -> Exchange:
         """
         Open one turn in the making; session and conversation are found, or started.
@@ -234,6 +235,8 @@ class Client(Direct):
             assistant_id: Which assistant, agent or graph answers.
 
             properties: Scalars to keep with the turn.
+
+            turn_id: The turn's id, where another process may have begun it; without it one is made.
         """
         scope = current_scope()
         known = ids.or_else(scope.ids if scope else NO_IDS).or_else(default_ids).or_else(framework_ids)
@@ -245,6 +248,7 @@ class Client(Direct):
             continue_within=_first(self.continue_within, continue_within, 0.0),
             assistant_id=assistant_id,
             properties=_model.check_properties("properties", properties),
+            turn_id=turn_id,
         )
 
     def end_conversation(self, conversation_id: str, *, session_id: str | None = None) -> None:

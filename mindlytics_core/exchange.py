@@ -84,6 +84,8 @@ class Exchange:
         assistant_id: Which assistant, agent or graph answers.
 
         properties: Scalars to keep with the turn.
+
+        turn_id: Its id; without it one is made.
     """
 
     def __init__(
@@ -96,8 +98,9 @@ class Exchange:
         user: str | None,
         assistant_id: str | None,
         properties: Properties,
+        turn_id: str | None = None,
     ) -> None:
-        self.turn_id = IDS.new()
+        self.turn_id = turn_id or IDS.new()
         self.conversation = conversation
         self.ids = ids
         self.user = user
@@ -114,6 +117,8 @@ class Exchange:
         self._open = True
         #: Whether it waits for its tools' results.
         self._suspended = False
+        #: Whether another process may bring what it waits for.
+        self._may_move = False
 
     @property
     def is_open(self) -> bool:
@@ -293,6 +298,17 @@ class Exchange:
             self._suspended = True
             self._book.suspended(self, messages, answer_id)
 
+    def await_person(self, messages: Sequence[Message]) -> None:
+        """
+        Stay open until a person has decided, perhaps in another process: one that goes on under the same `turn_id`.
+
+        Args:
+            messages: What a later call will begin with.
+        """
+        if self._open:
+            self._may_move = True
+            self.await_tools(messages)
+
     def resume(self, messages: Sequence[Message]) -> None:
         """
         Go on with the tools' results.
@@ -300,12 +316,16 @@ class Exchange:
         Args:
             messages: The input now.
         """
-        self._suspended = False
+        self._suspended = self._may_move = False
         self._messages = tuple(messages)
 
     def give_up(self) -> None:
-        """Close an exchange that waits for tools whose results never came."""
-        if self._close(None, None):
+        """Close an exchange that waits for what did not come; what another process may go on with has not failed."""
+        if not self._close(None, None):
+            return
+        if self._may_move:
+            self._record_suspension()
+        else:
             self._record_failure("NoAnswer")
 
     def __enter__(self) -> Self:
@@ -369,6 +389,13 @@ class Exchange:
             properties |= tokens.properties() | (usage.properties() if usage else {"model": model})
         self._record_other_models()
         self._record(_model.Tracked, name=_model.TURN_FAILED, properties=properties)
+
+    def _record_suspension(self) -> None:
+        properties: dict[str, Scalar] = {**self._properties, "turn_id": self.turn_id}
+        if self.user is not None:
+            properties["user"] = str(self.user)
+        self._record_other_models()
+        self._record(_model.Tracked, name=_model.TURN_SUSPENDED, properties=properties)
 
     def _record_other_models(self) -> None:
         for model, tokens in self._tokens.items():

@@ -12,6 +12,8 @@ _INTERRUPTS = ("GraphInterrupt", "NodeInterrupt")
 _INTEGRATIONS = ("langgraph", "langchain_create_agent")
 #: The name of a graph that was given none.
 _NO_NAME = "LangGraph"
+#: Where LangGraph gives a part of a graph the function that reads the graph's state; no public name, but an old one.
+_READ = "__pregel_read"
 
 
 def is_control_flow(error: BaseException) -> bool:
@@ -36,6 +38,15 @@ def graph_name(name: str | None, metadata: Mapping[str, Any] | None) -> str | No
 def name_above_node(name: str | None, metadata: Mapping[str, Any] | None) -> str | None:
     """The same, told by the metadata of a part: an older LangGraph says nothing at the root."""
     return name if metadata and NODE in metadata and name != _NO_NAME else None
+
+
+def state_messages(configurable: Mapping[str, Any] | None) -> Any:
+    """The messages in the state of the graph that a part runs in; None where it has none, or shows none."""
+    read = (configurable or {}).get(_READ)
+    try:
+        return read("messages") if callable(read) else None
+    except KeyError:
+        return None
 
 
 def receive_graph_events(handler: Any) -> None:

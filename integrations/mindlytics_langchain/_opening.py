@@ -1,19 +1,22 @@
 """How a run's exchange is opened: whose it is, and whether it goes on with one that waits."""
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from mindlytics_core import Client, Exchange, Message
+from mindlytics_core import Client, Exchange, Message, call_guarded
 from mindlytics_langchain import _ids, _question_answer
-from mindlytics_langchain._graphs import graph_name, name_above_node
+from mindlytics_langchain._graphs import graph_name, name_above_node, state_messages
 from mindlytics_langchain._json import as_json
-from mindlytics_langchain._langchain import AIMessage, BaseMessage, ToolMessage
+from mindlytics_langchain._langchain import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from mindlytics_langchain._messages import last_of, text_of
 from mindlytics_langchain._settings import Settings
 from mindlytics_langchain._transcript import Transcript
 from mindlytics_langchain._waiting import Waiting
 
 _NO_ANSWER = "NoAnswer"
+#: In the metadata of a run that begins at a checkpoint of the app's choice.
+_CHECKPOINT = "checkpoint_id"
 
 
 class Opening:
@@ -105,7 +108,50 @@ class Opening:
             messages=messages,
             continue_within=self._settings.continue_within,
             assistant_id=self._assistant_id,
+            turn_id=self._turn_id(transcript),
         )
+
+    def _turn_id(self, transcript: Transcript) -> str | None:
+        """
+        The id of a turn that another process may have begun, or may go on with.
+
+        It is made of what every process finds in the graph's state: the message that the turn began with. What is
+        done once more with that message, from an older checkpoint or after the turn is complete, is another turn.
+        """
+        if self.thread_id is None or transcript.state is None:
+            return None
+        given = transcript.given
+        is_replay = _CHECKPOINT in (self._metadata or {}) and given is None
+        if is_replay or not (_question_answer.is_resume(given) or _question_answer.asked(given) is not None):
+            return None
+        messages = _question_answer.messages_in(transcript.state)
+        at = last_of(messages, HumanMessage)
+        try:
+            # Of LangGraph's own making, or as good: an app may begin to count anew in every process.
+            message_id = uuid.UUID(messages[at].id if at is not None else None)
+        except (TypeError, ValueError):
+            return None
+        turn_id = uuid.uuid5(message_id, self.thread_id).hex
+        return None if self.waiting.is_over(turn_id) else turn_id
+
+
+def graph_state(given: Any, configurable: Mapping[str, Any] | None, *, is_direct: bool) -> Any:
+    """
+    What a part of a graph shows of the graph's state: its messages, or the question that it holds; None for neither.
+
+    Args:
+        given: The part's input.
+
+        configurable: The configuration that it runs in.
+
+        is_direct: Whether it is a node of the graph that the app runs.
+    """
+    if _question_answer.messages_in(given):
+        return given
+    messages = call_guarded("langchain.graph_state", state_messages, configurable)
+    if messages:
+        return {"messages": messages}
+    return given if is_direct and _question_answer.evident_question(given) is not None else None
 
 
 def _note_results(exchange: Exchange, messages: tuple[BaseMessage, ...], runtime: float) -> None:

@@ -85,7 +85,7 @@ class Recorder:
         run = tables.runs.begin(run_id, parent_run_id, ambient_parent, name or "", new)
         if run is not None and not run.is_root and run.recording.is_unopened:
             is_direct = parent_run_id == run.tree.root_id
-            run.recording.child_started(metadata, ambient_configurable(), is_direct=is_direct)
+            run.recording.child_started(metadata, ambient_configurable(), given, is_direct=is_direct)
         return run
 
     def model_began(self, run: Run, prompt: Prompt, metadata: Mapping[str, Any] | None, model: str | None) -> None:

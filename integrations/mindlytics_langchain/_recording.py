@@ -12,7 +12,7 @@ from mindlytics_langchain._graphs import NODE
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import AIMessage
 from mindlytics_langchain._messages import history
-from mindlytics_langchain._opening import Opening
+from mindlytics_langchain._opening import Opening, graph_state
 from mindlytics_langchain._transcript import STOPS, Prompt, Transcript
 from mindlytics_langchain._usage import Result
 
@@ -76,11 +76,14 @@ class Recording:
             return self._exchange
 
     def child_started(
-        self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None, *, is_direct: bool
+        self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None, given: Any, *, is_direct: bool
     ) -> None:
-        """A part of the run begins: what it knows of ids, the root could not know."""
-        if self.is_unopened:
-            self._opening.note_child(metadata, configurable, is_direct=is_direct)
+        """A part of the run begins: what it knows of ids, and of a graph's state, the root could not know."""
+        if not self.is_unopened:
+            return
+        self._opening.note_child(metadata, configurable, is_direct=is_direct)
+        if self.transcript.state is None and metadata and NODE in metadata and self._opening.thread_id is not None:
+            self.transcript.state = graph_state(given, configurable, is_direct=is_direct)
 
     def model_started(
         self, run_id: UUID, prompt: Prompt, metadata: Mapping[str, Any] | None, model: str | None
@@ -239,17 +242,19 @@ class Recording:
             exchange.interrupt(seen, error=error, user=self._user())
 
     def _suspend(self, thread_id: str) -> None:
-        if exchange := self._closing():
+        if exchange := self._closing(for_good=False):
             self._opening.waiting.for_person(exchange, thread_id)
 
     def _await_tools(self, asking: AIMessage) -> None:
-        if exchange := self._closing():
+        if exchange := self._closing(for_good=False):
             self._opening.waiting.for_tools(exchange, (*self._messages, *history([asking])))
 
-    def _closing(self) -> Exchange | None:
+    def _closing(self, *, for_good: bool = True) -> Exchange | None:
         exchange = self.exchange()
         self.is_over = True
         if exchange is not None:
+            if for_good and self._opening.thread_id is not None:
+                self._opening.waiting.note_over(exchange.turn_id)
             for call in self._calls.values():
                 # Of a call that was stopped LangChain says late or never what it cost.
                 exchange.model_call(call.model)

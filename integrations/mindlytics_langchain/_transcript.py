@@ -56,6 +56,8 @@ class Transcript:
     def __init__(self, given: Any) -> None:
         #: The run's input; None while a stream hides it.
         self.given = None if given == _NOT_YET else given
+        #: The state of the graph that goes on, where the input only says that it does.
+        self.state: Any = None
         #: Whether documents were fetched before the first model call: its prompt is stuffed with them.
         self.retrieved = False
         #: The first model call's input.
@@ -88,19 +90,20 @@ class Transcript:
     def user(self) -> str:
         """What the user said, as far as it is known by now."""
         read = self._read
-        if read is None or read[0] is not self.given or read[1] is not self.first:
-            read = self._read = (self.given, self.first, self._user())
+        given = self.state if self.state is not None and _question_answer.is_resume(self.given) else self.given
+        if read is None or read[0] is not given or read[1] is not self.first:
+            read = self._read = (given, self.first, self._user(given))
         return read[2]
 
-    def _user(self) -> str:
-        text = _question_answer.asked(self.given)
+    def _user(self, given: Any) -> str:
+        text = _question_answer.asked(given)
         if text is not None or self.first is None:
-            return _question_answer.whole_input(self.given) if text is None else text
+            return _question_answer.whole_input(given) if text is None else text
         question = self.first.question()
-        evident = _question_answer.evident_question(self.given)
+        evident = _question_answer.evident_question(given)
         candidates = (evident, question) if self.first.made_inside else (question, evident)
         found = next((candidate for candidate in candidates if candidate is not None), None)
-        return _question_answer.whole_input(self.given) if found is None else found
+        return _question_answer.whole_input(given) if found is None else found
 
     def last_text(self) -> str:
         """What a model said last."""

@@ -2,8 +2,12 @@
 
 import time
 import weakref
+from collections import OrderedDict
 
 from mindlytics_core import Exchange, Message
+
+#: Turns that are over of which it is remembered that no resumed run can complete them.
+_MOST_OVER = 1_000
 
 
 class Waiting:
@@ -14,11 +18,12 @@ class Waiting:
         self._threads: weakref.WeakValueDictionary[str, Exchange] = weakref.WeakValueDictionary()
         #: When an exchange began to wait for its tools, on the monotonic clock.
         self._tools: weakref.WeakKeyDictionary[Exchange, float] = weakref.WeakKeyDictionary()
+        self._over: OrderedDict[str, None] = OrderedDict()
 
     def for_person(self, exchange: Exchange, thread_id: str) -> None:
         """A graph was interrupted; the run that resumes its thread completes the exchange."""
         self._threads[thread_id] = exchange
-        exchange.await_tools((_mark(thread_id),))
+        exchange.await_person((_mark(thread_id),))
 
     def is_interrupted(self, thread_id: str | None) -> bool:
         """Whether an exchange waits for this thread to be resumed."""
@@ -29,6 +34,16 @@ class Waiting:
         """What the core recognises a thread's exchange by; it waits no longer."""
         self._threads.pop(thread_id, None)
         return (_mark(thread_id),)
+
+    def is_over(self, turn_id: str) -> bool:
+        """Whether a turn of this id was completed by this process."""
+        return turn_id in self._over
+
+    def note_over(self, turn_id: str) -> None:
+        """A turn is complete: whatever goes on from there is another one."""
+        self._over[turn_id] = None
+        while len(self._over) > _MOST_OVER:
+            self._over.popitem(last=False)
 
     def for_tools(self, exchange: Exchange, messages: tuple[Message, ...]) -> None:
         """A model asked the app for tools; the model call that brings their results goes on."""

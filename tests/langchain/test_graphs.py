@@ -92,6 +92,36 @@ def test_an_interrupt_twice_is_still_one_exchange(lab: Any):
     assert lab.arrived() == [*STARTED, {**lab.turn(1, "Delete it.", "Ann 30", **nothing), **MINE}]
 
 
+def test_a_run_that_is_resumed_after_its_conversation_ended_keeps_its_turn(confirm: Any, lab: Any):
+    model = lab.model(lab.say.call("confirm", what="delete"), lab.say.text("Deleted."))
+    agent = create_agent(model, [confirm], checkpointer=InMemorySaver())
+    config = {**lab.config, "configurable": THREAD}
+
+    agent.invoke(ASKED, config)
+    lab.client.end_conversation("t1")
+    agent.invoke(Command(resume="yes"), config)
+
+    spent = {"event": "Conversation Usage", "turn": "T1", "model": "tiny-1", "prompt_tokens": 5, "completion_tokens": 2}
+    first = lab.whole(1, spent, {"event": "Turn Suspended", "turn": "T1", "user": "Delete it."}, conversation="t1")
+    call = lab.function(1, "confirm", '{"what": "delete"}', "delete: yes")
+    second = lab.whole(2, call, lab.turn(1, "Delete it.", "Deleted."), conversation="t1")
+    assert lab.arrived() == [*first, *second[:-2]]
+
+
+def test_what_goes_on_once_more_from_a_complete_turn_is_another_turn(lab: Any):
+    compiled = answering(lab, "one", "two", "three", checkpointer=InMemorySaver())
+    config = {**lab.config, "configurable": THREAD}
+
+    compiled.invoke({"messages": [("user", "Hi")]}, config)
+    before = list(compiled.get_state_history(config))[-2]
+    compiled.invoke(None, {**lab.config, **before.config})
+    compiled.update_state(config, None, as_node="__start__")
+    compiled.invoke(None, config)
+
+    said = enumerate(("one", "two", "three"), 1)
+    assert lab.arrived() == [*STARTED, *({**lab.turn(number, "Hi", text), **MINE} for number, text in said)]
+
+
 @pytest.mark.parametrize("how", ["invoke", "ainvoke"])
 async def test_a_static_breakpoint_and_its_continuation_are_one_exchange(how: str, lab: Any):
     compiled = answering(lab, "Done.", checkpointer=InMemorySaver(), interrupt_before=["answer"])
