@@ -72,6 +72,8 @@ class Delivery:
 
         spool_max_bytes: Largest file of the spool; each process has its own.
 
+        spool_max_age: How long an event waits on disk at most; an older one is dropped as `expired`.
+
         durability: What a process that is killed loses of a spool: `linger`, at most what came within the last
             `linger`; `call`, nothing, because a call returns when its event is on disk; `power`, like
             `linger`, also when the whole machine loses power.
@@ -97,6 +99,7 @@ class Delivery:
     pause_interval: float = 60.0
     exit_timeout: float = 5.0
     spool_max_bytes: int = 256 * 1024 * 1024
+    spool_max_age: float = 7 * 86_400.0
     durability: Durability = "linger"
     mode: Mode = "server"
 

@@ -69,9 +69,13 @@ class Log:
         """Whether the worker has every event of it, provided that nobody begins to write any more."""
         return self.begun.value() == self.taken.value()
 
+    def close(self) -> None:
+        """Write no more."""
+        self._file.close()
+
     def delete(self) -> None:
         """What it holds is in the spool's file, or delivered."""
-        self._file.close()
+        self.close()
         with contextlib.suppress(OSError):
             self._path.unlink()
 
@@ -89,15 +93,16 @@ class Logs:
         self._number = 0
         self._current = Log(spool, 0)
         self._retired: list[Log] = []
+        self._is_closed = False
 
     def write(self, data: bytes) -> Log:
         """
         Append one record, and give the log that it is in. On the caller's thread.
 
         Raises:
-            OSError: It did not fit.
+            OSError: It did not fit, or the logs are closed.
         """
-        while True:
+        while not self._is_closed:
             log = self._current
             # Before anything else: a log whose counts agree may be deleted.
             log.begun.raise_by_one()
@@ -112,13 +117,20 @@ class Logs:
                 return log
             # It was retired meanwhile, perhaps before this event was counted.
             log.taken.raise_by_one()
+        raise OSError("the logs are closed")
 
     def retire(self) -> None:
-        """Begin another log, so that this one can come to its end."""
+        """
+        Begin another log, so that this one can come to its end.
+
+        Raises:
+            OSError: It cannot be made; this one goes on.
+        """
         if self._current.begun.value():
             self._number += 1
+            fresh = Log(self._spool, self._number)
             self._retired.append(self._current)
-            self._current = Log(self._spool, self._number)
+            self._current = fresh
 
     def delete_done(self) -> None:
         """Delete the logs whose events are all in the spool's file."""
@@ -128,5 +140,8 @@ class Logs:
 
     def close(self) -> None:
         """Delete what is done; what is not stays for who adopts the file."""
+        self._is_closed = True
         self._retired.append(self._current)
         self.delete_done()
+        for log in self._retired:
+            log.close()

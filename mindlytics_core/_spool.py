@@ -10,18 +10,18 @@ import contextlib
 import hashlib
 import secrets
 import sqlite3
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mindlytics_core._chunks import Chunk, Damaged, checksum, chunked, unpacked
 from mindlytics_core._config import Destination
 from mindlytics_core._log import logs_of, records
 
 #: A file that nobody could read any more is kept under this name, for people.
 CORRUPT_SUFFIX = ".corrupt"
 _SUFFIX = ".spool"
-_VERSION = 1
+_VERSION = 2
 _PAGE_BYTES = 4096
 _TRIES = 8
 #: Chunks that are made of a log.
@@ -31,30 +31,14 @@ _CHUNK_BYTES = 512 * 1024
 _SCHEMA = """
 CREATE TABLE meta (endpoint TEXT NOT NULL, project_id TEXT NOT NULL);
 CREATE TABLE chunk (
-    seq INTEGER PRIMARY KEY, session TEXT NOT NULL, n INTEGER NOT NULL, crc INTEGER NOT NULL, events BLOB NOT NULL
+    seq INTEGER PRIMARY KEY, session TEXT NOT NULL, n INTEGER NOT NULL, crc INTEGER NOT NULL,
+    written REAL NOT NULL, events BLOB NOT NULL
 );
 """
 
 
 #: Whatever a file can do to its user.
 ERRORS = (sqlite3.Error, OSError)
-
-
-class Chunk(NamedTuple):
-    """Some events of one session, in order, each the JSON of one object."""
-
-    session_id: str
-    bodies: Sequence[bytes]
-
-    def packed(self) -> bytes:
-        """One event a line: JSON has no line break of its own."""
-        return b"\n".join(self.bodies)
-
-
-class Damaged(NamedTuple):
-    """A chunk whose bytes are not those that were written, and how many events it claims to have held."""
-
-    claimed: int
 
 
 class Holding(NamedTuple):
@@ -64,38 +48,6 @@ class Holding(NamedTuple):
     project_id: str
     chunks: int
     events: int
-
-
-def checksum(session_id: str, packed: bytes) -> int:
-    """Guards a chunk against what the disk may do to it."""
-    return zlib.crc32(packed, zlib.crc32(session_id.encode(errors="surrogatepass")))
-
-
-def unpacked(session_id: str, count: int, crc: int, packed: bytes) -> Chunk | Damaged:
-    """Read a row back, and say whether it is what was written."""
-    bodies = packed.split(b"\n")
-    if len(bodies) != count or checksum(session_id, packed) != crc:
-        return Damaged(max(count, 0))
-    return Chunk(session_id, bodies)
-
-
-def chunked(pairs: Iterable[tuple[str, bytes]], most_events: int, most_bytes: int) -> Iterator[list[int]]:
-    """
-    Group events into chunks of one session each, and give each chunk's places among the events.
-
-    A session's chunks come in its order, and a full one is followed by another.
-    """
-    open_chunks: dict[str, tuple[list[int], int]] = {}
-    done: list[list[int]] = []
-    for place, (session, body) in enumerate(pairs):
-        places, size = open_chunks.get(session, ([], 0))
-        if places and (len(places) >= most_events or size + len(body) > most_bytes):
-            places, size = [], 0
-        if not places:
-            done.append(places)
-        places.append(place)
-        open_chunks[session] = places, size + len(body)
-    return iter(done)
 
 
 def prefix(destination: Destination) -> str:
@@ -213,8 +165,9 @@ class SpoolFile:
             cursor.executemany("DELETE FROM chunk WHERE seq = ?", ((number,) for number in settled))
             for chunk in new:
                 packed = chunk.packed()
-                row = (chunk.session_id, len(chunk.bodies), checksum(chunk.session_id, packed), packed)
-                cursor.execute("INSERT INTO chunk (session, n, crc, events) VALUES (?, ?, ?, ?)", row)
+                crc = checksum(chunk.session_id, packed)
+                row = (chunk.session_id, len(chunk.bodies), crc, chunk.written, packed)
+                cursor.execute("INSERT INTO chunk (session, n, crc, written, events) VALUES (?, ?, ?, ?, ?)", row)
                 numbers.append(cursor.lastrowid or 0)
             cursor.execute("COMMIT")
         except BaseException:
@@ -227,7 +180,7 @@ class SpoolFile:
     def read(self, after: int) -> tuple[int, Chunk | Damaged] | None:
         """The next chunk after a number, with its own."""
         row = self.connection.execute(
-            "SELECT seq, session, n, crc, events FROM chunk WHERE seq > ? ORDER BY seq LIMIT 1", (after,)
+            "SELECT seq, session, n, crc, written, events FROM chunk WHERE seq > ? ORDER BY seq LIMIT 1", (after,)
         ).fetchone()
         return None if row is None else (row[0], unpacked(*row[1:]))
 
@@ -236,7 +189,8 @@ class SpoolFile:
         for path in logs_of(self.path):
             pairs = list(records(path.read_bytes()))
             parts = chunked(pairs, _CHUNK_EVENTS, _CHUNK_BYTES)
-            self.commit((Chunk(pairs[part[0]][0], [pairs[place][1] for place in part]) for part in parts), ())
+            written = path.stat().st_mtime
+            self.commit((Chunk(pairs[part[0]][0], [pairs[place][1] for place in part], written) for part in parts), ())
             path.unlink()
 
     def holding(self) -> Holding:

@@ -18,8 +18,9 @@ from mindlytics_core._flush import Ticket
 from mindlytics_core._lanes import Lanes
 from mindlytics_core._queue import Item, Owner, Queue
 from mindlytics_core._retry import Answer
+from mindlytics_core._rows import is_adopted, is_on_disk
 from mindlytics_core._stats import FlushResult, Stats
-from mindlytics_core._store import Store, is_adopted, is_on_disk
+from mindlytics_core._store import Store
 from mindlytics_core._threads import Thread, started
 from mindlytics_core._transport import HTTPTransport, Transport
 from mindlytics_core.exceptions import DeliveryPaused, EventRefused
@@ -59,7 +60,8 @@ class Worker:
         self._destination = destination
         self._spool_dir = spool_dir
         self._new_transport = new_transport
-        self._now = (clock or Clock()).monotonic
+        self._clock = clock or Clock()
+        self._now = self._clock.monotonic
         self._store: Store | None = None
         self.renew()
 
@@ -278,11 +280,8 @@ class Worker:
             lanes.add(item, now)
         if self._store is None and self.options.overflow == "drop_oldest_session":
             self._evict()
-        if self._store is not None and items:
+        if self._store is not None:
             self.queue.may_wait = self._store.works
-            if self._store.works:
-                # What the disk has taken does not count against memory.
-                self.queue.free(len(items), sum(len(item.body) for item in items))
 
     def _evict(self) -> None:
         """Keep room for new events at the cost of old sessions."""
@@ -313,12 +312,19 @@ class Worker:
             done.set_result(None)
             return
         self._store.look_again()
+        self._store.hurry()
         self._lanes.hurry()
         self._replays.append(done)
 
     def _new_store(self, directory: Path) -> Store:
         return Store(
-            directory, self._destination, self.options, now=self._now, drop=self._drop_item, lost=self._drop_lost
+            directory,
+            self._destination,
+            self.options,
+            clock=self._clock,
+            drop=self._drop_item,
+            lost=self._drop_lost,
+            freed=self._free,
         )
 
     def _close_store(self) -> None:
@@ -326,15 +332,18 @@ class Worker:
             with _guard.guarded("spool.close"):
                 self._store.close()
 
+    def _free(self, events: int, size: int) -> None:
+        self.queue.free(events, size)
+
     def _drop_item(self, item: Item, reason: str) -> None:
         if item.body:
             self.queue.free(1, len(item.body))
         self.queue.drop(item.owner, item.session_id, reason)
 
-    def _drop_lost(self, count: int, owner: Owner) -> None:
+    def _drop_lost(self, count: int, owner: Owner, reason: str) -> None:
         for _ in range(count):
-            self.queue.drop(owner, "", _stats.SPOOL_CORRUPT)
-            self._tell_tickets(self._lanes.skip(), _stats.SPOOL_CORRUPT)
+            self.queue.drop(owner, "", reason)
+            self._tell_tickets(self._lanes.skip(), reason)
 
     def _fire_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self._now():
@@ -349,8 +358,8 @@ class Worker:
     async def _sleep(self, loop: asyncio.AbstractEventLoop, alarm: asyncio.Event, *, may_send: bool) -> None:
         now = self._now()
         due = [time for time, *_ in self._timers[:1]]
-        if self._store is not None and (retry := self._store.next_due()) is not None:
-            due.append(retry)
+        if self._store is not None:
+            due.append(self._store.next_due())
         if may_send and (next_batch := self._lanes.next_due(now)) is not None:
             due.append(next_batch)
         wait = min(due) - now if due else None
@@ -379,6 +388,8 @@ class Worker:
             self._forget(entry.item)
             self._tell_tickets(entry.number, None)
         if settled.refused is not None:
+            if self._store is not None:
+                self._store.keep_refused(settled.refused.item, answer.status, answer.message)
             error = EventRefused(answer.message, status=answer.status, session_id=settled.refused.item.session_id)
             self._give_up(settled.refused, f"rejected_{answer.status}", error)
         if settled.paused:
@@ -392,6 +403,8 @@ class Worker:
 
     def _open_ticket(self, ticket: Ticket, *, last_chance: bool) -> None:
         self._lanes.hurry(last_chance=last_chance)
+        if self._store is not None:
+            self._store.hurry()
         self._tickets.append(ticket)
         waiting, adopted = (0, 0) if self._store is None else self._store.waiting()
         ticket.open(self._lanes.last_number + waiting, self._lanes.events + waiting - adopted)
@@ -400,7 +413,7 @@ class Worker:
     def _forget(self, item: Item) -> None:
         if not is_on_disk(item):
             self.queue.free(1, len(item.body))
-        elif self._store is not None:
+        if self._store is not None:
             self._store.settled(item)
 
     def _tell_tickets(self, number: int, dropped_as: str | None) -> None:

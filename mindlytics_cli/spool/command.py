@@ -7,7 +7,9 @@ from pathlib import Path
 
 from mindlytics_cli import _connection
 from mindlytics_core import ConfigurationError
-from mindlytics_core._spool import CORRUPT_SUFFIX, ERRORS, Chunk, Damaged, SpoolFile, files
+from mindlytics_core._chunks import Chunk, Damaged
+from mindlytics_core._refused import refused_files, refused_lines
+from mindlytics_core._spool import CORRUPT_SUFFIX, ERRORS, SpoolFile, files
 
 HELP = "show, deliver or export the events that processes have left in a spool"
 
@@ -19,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add(actions, "status", _status, "show the files, and what is in them")
-    _add(actions, "export", _export, "write the events as lines of JSON; nothing is deleted")
+    export = _add(actions, "export", _export, "write the events as lines of JSON; nothing is deleted")
+    export.add_argument(
+        "--refused", action="store_true", help="those that the service refused, each with its answer, instead"
+    )
     replay = _add(actions, "replay", _replay, "deliver the events that were left for the project")
     replay.add_argument(
         "--timeout", type=_connection.seconds, default=_TIMEOUT, metavar="SECONDS", help="how long to wait"
@@ -52,6 +57,9 @@ def _status(args: argparse.Namespace) -> int:
         except ERRORS as error:
             sys.stdout.write(f"{path.stem}  not readable: {error}\n")
             code = 1
+    for path in refused_files(args.directory):
+        count = sum(1 for _ in refused_lines(path))
+        sys.stdout.write(f"{path.stem}  refused      {count:>6} events  {_size(path)}\n")
     for path in sorted(args.directory.glob(f"*{CORRUPT_SUFFIX}")):
         sys.stdout.write(f"{path.name}  set aside as corrupt  {_size(path)}\n")
         code = 1
@@ -72,6 +80,10 @@ def _line(path: Path) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
+    if args.refused:
+        for path in refused_files(args.directory):
+            sys.stdout.writelines(line.decode() for line in refused_lines(path))
+        return 0
     damaged = 0
     for chunk in _left_behind(args.directory):
         if isinstance(chunk, Damaged):

@@ -1,6 +1,7 @@
 """The command `mindlytics spool`, as a process of its own, on what real processes have left."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from cli_programs import run, variables
 from helpers import Service, events, shape
 
 from mindlytics_core import Client, Delivery
+from mindlytics_core._chunks import Chunk
 from mindlytics_core._config import Destination
-from mindlytics_core._spool import Chunk, SpoolFile, files
+from mindlytics_core._spool import SpoolFile, files
 
 
 def leave(directory: Path, service: Service, count: int = 3, *, project_id: str | None = None) -> Path:
@@ -22,7 +24,7 @@ def leave(directory: Path, service: Service, count: int = 3, *, project_id: str 
         b'{"type":"track","event":"e%d","session_id":"s","user_id":"ann","timestamp":"2026-01-01T00:00:00Z"}' % number
         for number in range(count)
     ]
-    file.commit([Chunk("s", bodies)], ())
+    file.commit([Chunk("s", bodies, time.time())], ())
     file.close()
     return file.path
 
@@ -42,7 +44,7 @@ def test_replay_says_when_something_is_left(chaos: Chaos, tmp_path: Path):
     chaos.decide = lambda _: Reply(503)
     destination = Destination(chaos.url, "key", "test-project")
     file = SpoolFile.create(tmp_path, destination, max_bytes=2**20, survive_power_loss=False)
-    file.commit([Chunk("s", [b"{}"])], ())
+    file.commit([Chunk("s", [b"{}"], time.time())], ())
     file.close()
 
     done = run("spool", "replay", str(tmp_path), "--timeout", "0.5", environment=variables(chaos.url, tmp_path))
@@ -87,6 +89,29 @@ def test_status_tells_what_is_in_use_left_behind_and_corrupt(
     assert sum("in use" in line for line in lines) == 1
     assert "x.spool.corrupt" in lines[-1]
     assert left in files(tmp_path)
+
+
+def test_what_the_service_refused_is_kept_with_its_answer(
+    chaos: Chaos, new_client: Callable[..., Client], tmp_path: Path
+):
+    chaos.decide = lambda request: Reply(400, body="what a word") if b"guilty" in request.raw else Reply()
+    client = new_client(server_endpoint=chaos.url, spool_dir=tmp_path, delivery=Delivery(linger=0.01))
+    session = client.create_session(id="ann")
+    for name in ("fine", "guilty", "fine", "guilty"):
+        session.track_event(event=name)
+    assert client.flush_sync(10).dropped == {"rejected_400": 2}
+    client.close()
+
+    status = run("spool", "status", str(tmp_path), environment=variables(chaos.url, tmp_path))
+    export = run("spool", "export", "--refused", str(tmp_path), environment=variables(chaos.url, tmp_path))
+
+    assert (status.returncode, export.returncode, export.stderr) == (0, 0, "")
+    assert "refused           2 events" in status.stdout
+    kept = [json.loads(line) for line in export.stdout.splitlines()]
+    assert [(line["status"], line["message"], line["event"]["event"]) for line in kept] == [
+        (400, "what a word", "guilty")
+    ] * 2
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("action", ["status", "replay", "export"])

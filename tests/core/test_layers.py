@@ -23,7 +23,7 @@ LEVELS: list[list[str]] = [
         "_claims",
         "redactors",
     ],
-    ["_fork", "_threads", "_log", "_spool"],
+    ["_fork", "_threads", "_log", "_chunks", "_spool", "_refused"],
     [
         "_decode",
         "_guard",
@@ -37,7 +37,18 @@ LEVELS: list[list[str]] = [
         "_scope",
         "live",
     ],
-    ["_batch", "_gate", "_limits", "_lanes", "_store", "_worker", "_process"],
+    [
+        "_batch",
+        "_gate",
+        "_limits",
+        "_lanes",
+        "_disk",
+        "_rows",
+        "_adopted",
+        "_store",
+        "_worker",
+        "_process",
+    ],
     ["_lifecycle", "_open_sessions", "_conversations", "_tracking", "session", "exchange", "_book", "_direct"],
     ["client", "_serverless", "_signals", "testing", "cli", "__main__", "__init__"],
 ]
@@ -52,7 +63,13 @@ ALLOWED = {
     "integrations/mindlytics_openai": {"mindlytics_core"},
     "integrations/mindlytics_pytest": {"mindlytics_core", "mindlytics_core.testing", "mindlytics_local"},
     # The doctor looks at the service through the very library that delivers.
-    "mindlytics_cli": {"mindlytics_core", "mindlytics_core._spool", "mindlytics_core._transport"},
+    "mindlytics_cli": {
+        "mindlytics_core",
+        "mindlytics_core._chunks",
+        "mindlytics_core._refused",
+        "mindlytics_core._spool",
+        "mindlytics_core._transport",
+    },
     "mindlytics_local": {
         "mindlytics_core",
         "mindlytics_core._version",

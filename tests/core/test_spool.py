@@ -18,11 +18,14 @@ from hypothesis import strategies as st
 from programs import end, run, said, start
 
 from mindlytics_core import Client, Delivery, SpoolFailed
+from mindlytics_core._chunks import Chunk, Damaged, checksum, chunked, unpacked
+from mindlytics_core._clock import Clock
 from mindlytics_core._config import Destination
+from mindlytics_core._disk import NOBODY
 from mindlytics_core._log import record, records
 from mindlytics_core._queue import Item
-from mindlytics_core._reports import Reports
-from mindlytics_core._spool import Chunk, Damaged, SpoolFile, checksum, chunked, files, prefix, unpacked
+from mindlytics_core._rows import is_on_disk
+from mindlytics_core._spool import SpoolFile, files, prefix
 from mindlytics_core._store import Store
 
 #: Writes events until it is killed. A number that it has said is one whose call has returned; after `settled` it
@@ -74,6 +77,8 @@ def replayed(make: Callable[..., Client], directory: Path, **options) -> Client:
     """A new process's client: one event of its own, and whatever was left behind."""
     client = make(spool_dir=directory, **options)
     client.create_session(session_id="next", id="bob").track_event(event="next")
+    # Who waits gets everything without a pause.
+    client.flush_sync(20)
     mine = prefix(client.config.destination)
     eventually(lambda: not client.stats().pending and len(files(directory, mine)) <= 1)
     return client
@@ -315,7 +320,7 @@ def left_behind(directory: Path, service: Service, count: int = 400) -> Path:
             % number
             for number in range(first, first + 10)
         ]
-        file.commit([Chunk("s", bodies)], ())
+        file.commit([Chunk("s", bodies, time.time())], ())
     file.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     file.close()
     return file.path
@@ -374,38 +379,156 @@ def test_many_files_are_adopted_a_few_at_a_time(service: Service, new_client, tm
     assert client.stats().adopted == 300
 
 
-def test_a_spool_that_fails_for_a_while_is_used_again_and_what_was_settled_meanwhile_goes(chaos: Chaos, tmp_path: Path):
-    now = [100.0]
-    dropped: list[str] = []
-    store = Store(
-        tmp_path,
-        Destination(chaos.url, "key", "p"),
-        Delivery(),
-        now=lambda: now[0],
-        drop=lambda _, reason: dropped.append(reason),
-        lost=lambda _, __: dropped.append("lost"),
-    )
-    nobody = Reports(None, None)
-    [first] = store.take([Item("s", b"1", nobody)], 0, 0)
-    assert store.works
-    assert store.on_disk == 1
-    assert store._own is not None
-    store._own.file.connection.execute("PRAGMA query_only=ON")
+class Desk:
+    """A store without a worker, and what it says; its time moves by hand."""
+
+    def __init__(self, directory: Path, **options) -> None:
+        self.now, self.wall = 100.0, time.time()
+        self.said: Counter[str] = Counter()
+        self.freed = 0
+        self.store = Store(
+            directory,
+            Destination("http://127.0.0.1:1", "key", "p"),
+            Delivery(**options),
+            clock=Clock(monotonic=lambda: self.now, wall=lambda: self.wall),
+            drop=lambda _, reason: self.said.update([reason]),
+            lost=lambda count, _, reason: self.said.update({reason: count}),
+            freed=self.free,
+        )
+
+    def free(self, events: int, _: int) -> None:
+        self.freed += events
+
+    def take(self, *bodies: bytes, session: str = "s", held_bytes: int = 0) -> list[Item]:
+        return self.store.take([Item(session, body, NOBODY) for body in bodies], 0, held_bytes)
+
+    def break_disk(self, *, broken: bool = True) -> None:
+        assert self.store._own is not None
+        self.store._own.file.connection.execute(f"PRAGMA query_only={broken}")
+
+    def on_disk(self) -> list[bytes]:
+        assert self.store._own is not None
+        return [body for chunk in self.store._own.file.chunks() for body in getattr(chunk, "bodies", ())]
+
+
+def test_what_a_broken_disk_did_not_take_is_written_when_it_works_again_and_what_was_settled_goes(tmp_path: Path):
+    desk = Desk(tmp_path)
+    store = desk.store
+    assert list(store.read_back(0)) == []
+    [first] = desk.take(b"1")
+    assert (store.works, store.on_disk, desk.freed, is_on_disk(first)) == (True, 1, 1, True)
+    desk.break_disk()
     store.settled(first)
-    [second] = store.take([Item("s", b"2", nobody)], 0, 0)
-    assert not store.works
-    assert second.row is None
+    [second, third] = desk.take(b"2", b"3")
+    assert (store.works, store.on_disk, desk.freed, is_on_disk(second)) == (False, 0, 1, False)
+    store.settled(second)
+    store.tidy()
+    assert store.next_due() == 105.0, "somebody comes back to it, also when nothing else happens"
 
-    store._own.file.connection.execute("PRAGMA query_only=OFF")
-    now[0] += 10
-    [third] = store.take([Item("s", b"3", nobody)], 0, 0)
+    desk.break_disk(broken=False)
+    desk.now = 105.0
+    store.tidy()
 
-    assert store.works
-    assert store._own.file.holding().events == 1
+    assert (store.works, store.on_disk, desk.freed, is_on_disk(third)) == (True, 1, 2, True)
+    assert desk.on_disk() == [b"3"]
     store.settled(third)
     store.close()
     assert files(tmp_path) == []
-    assert dropped == []
+    assert not desk.said
+
+
+def test_what_waits_behind_a_broken_disk_is_bounded_by_memory_and_keeps_its_order_when_it_is_written(tmp_path: Path):
+    desk = Desk(tmp_path, max_bytes=10)
+    assert desk.take(b"1", held_bytes=10) == []
+    desk.break_disk()
+    assert desk.take(b"22", b"333", b"4444", b"55555", held_bytes=2) == []
+    assert desk.said == {"spool_full": 2}
+    assert desk.store.waiting() == (3, 0)
+
+    desk.break_disk(broken=False)
+    desk.now += 10
+    assert desk.take(b"6", held_bytes=10) == []
+
+    assert desk.on_disk() == [b"1", b"22", b"333", b"6"]
+    assert [item.body for item in desk.store.read_back(0)] == [b"1", b"22", b"333", b"6"]
+    assert desk.store.waiting() == (0, 0)
+    assert desk.freed == 4
+
+
+def test_a_call_s_log_stays_until_its_event_is_in_the_file_or_settled(tmp_path: Path):
+    desk = Desk(tmp_path, durability="call")
+    [zero] = desk.take(b"0")
+    logs = desk.store._open_logs()
+    logged = [desk.store.log(Item("s", body, NOBODY)) for body in (b"1", b"2")]
+    desk.break_disk()
+    [one, two] = desk.store.take(logged, 0, 0)
+    desk.store.settled(one)
+    desk.store.tidy()
+    assert len(list(tmp_path.glob("*.log"))) == 1, "all that is left of the second one, if the process is killed now"
+
+    desk.break_disk(broken=False)
+    desk.now += 10
+    desk.store.tidy()
+
+    assert desk.on_disk() == [b"0", b"2"]
+    assert [log.read_bytes() for log in tmp_path.glob("*.log")] == [b""], "the one that is written next"
+    desk.store.settled(zero)
+    desk.store.settled(two)
+    desk.store.close()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match="closed"):
+        logs.write(b"late")
+
+
+def test_events_that_waited_too_long_on_disk_are_dropped_as_expired(tmp_path: Path):
+    left = Desk(tmp_path)
+    left.take(b"old")
+    left.store.close()
+    desk = Desk(tmp_path)
+    desk.take(b"own", held_bytes=desk.store._options.max_bytes)
+    desk.wall += 7 * 86_400 + 1
+    desk.take(b"new", held_bytes=desk.store._options.max_bytes)
+
+    assert [item.body for item in desk.store.read_back(0)] == [b"new"]
+
+    assert desk.said == {"expired": 2}
+    assert desk.store.adopted_events == 1
+    desk.store.tidy()
+    assert desk.on_disk() == [b"new"]
+    assert len(files(tmp_path)) == 1
+
+
+def test_what_the_dead_left_is_read_a_batch_each_tenth_of_a_second_unless_somebody_waits(tmp_path: Path):
+    left = Desk(tmp_path, batch_events=10)
+    for number in range(60):
+        left.take(b"%d" % number)
+    left.store.close()
+    desk = Desk(tmp_path, batch_events=10)
+
+    read = [len(list(desk.store.read_back(0)))]
+    assert desk.store.next_due() == pytest.approx(100.1)
+    read.append(len(list(desk.store.read_back(0))))
+    desk.now += 0.11
+    read.append(len(list(desk.store.read_back(0))))
+    desk.store.hurry()
+    read.append(len(list(desk.store.read_back(0))))
+
+    assert read == [10, 0, 10, 40]
+    assert desk.store.next_due() == 160.0, "then it looks for others again, also while nothing else happens"
+
+
+def test_what_a_process_leaves_while_another_one_is_idle_is_found_within_a_minute(tmp_path: Path):
+    desk = Desk(tmp_path)
+    assert list(desk.store.read_back(0)) == []
+    left = Desk(tmp_path)
+    left.take(b"left")
+    left.store.close()
+    assert list(desk.store.read_back(0)) == []
+
+    desk.now = desk.store.next_due()
+
+    assert desk.now <= 160
+    assert [item.body for item in desk.store.read_back(0)] == [b"left"]
 
 
 # The pure parts.
@@ -436,13 +559,13 @@ def test_chunks_hold_every_event_once_in_order_and_within_bounds(pairs, most_eve
 @patiently
 @given(st.text(max_size=10), st.lists(st.binary(min_size=1).filter(lambda body: b"\n" not in body), min_size=1))
 def test_a_chunk_is_read_back_as_it_was_written_or_not_at_all(session, bodies):
-    chunk = Chunk(session, bodies)
+    chunk = Chunk(session, bodies, 5.0)
     packed = chunk.packed()
 
-    assert unpacked(session, len(bodies), checksum(session, packed), packed) == chunk
+    assert unpacked(session, len(bodies), checksum(session, packed), 5.0, packed) == chunk
 
     bent = bytes([packed[0] ^ 1]) + packed[1:]
-    assert unpacked(session, len(bodies), checksum(session, packed), bent) == Damaged(len(bodies))
+    assert unpacked(session, len(bodies), checksum(session, packed), 5.0, bent) == Damaged(len(bodies))
 
 
 @patiently
@@ -454,7 +577,7 @@ def test_a_log_is_read_back_as_it_was_written(pairs):
 def test_a_file_is_not_adopted_while_its_process_lives(tmp_path: Path):
     destination = Destination("http://127.0.0.1:1", "key", "p")
     own = SpoolFile.create(tmp_path, destination, max_bytes=2**20, survive_power_loss=True)
-    own.commit([Chunk("s", [b"{}"])], ())
+    own.commit([Chunk("s", [b"{}"], time.time())], ())
     code = f"""
     from pathlib import Path
     from mindlytics_core._spool import SpoolFile
