@@ -33,7 +33,7 @@ class Ids:
         conversation_id: The thread of turns.
 
     Raises:
-        InvalidArgument: One of them is no text.
+        InvalidArgument: One of them is no text, or an empty one.
     """
 
     user_id: str | None = None
@@ -44,8 +44,8 @@ class Ids:
     def __post_init__(self) -> None:
         for name in _ID_NAMES:
             value = getattr(self, name)
-            if value is not None:
-                _model.check_text(name, value)
+            if value is not None and not _model.check_text(name, value):
+                raise InvalidArgument(f"{name} must not be empty; leave it out where it is not known")
 
     def or_else(self, other: "Ids") -> "Ids":
         """These ids, and the other's where one is not set here."""
@@ -78,11 +78,14 @@ class Scope:
         ids: What the block sets, and what it inherits.
 
         properties: Sent with the start of the conversation.
+
+        within: The block around it, whose conversation it shares; that one ends it then.
     """
 
-    def __init__(self, ids: Ids, properties: _model.Properties) -> None:
+    def __init__(self, ids: Ids, properties: _model.Properties, within: "Scope | None" = None) -> None:
         self._ids = ids
         self.properties = properties
+        self._within = within
         self._context = contextvars.Context()
         self._on_leave: dict[object, Callable[[], None]] = {}
 
@@ -113,8 +116,11 @@ class Scope:
         self.leave()
 
     def on_leave(self, key: object, task: Callable[[], None]) -> None:
-        """Have `task` called when the block ends, once for each key."""
-        self._on_leave[key] = task
+        """Have `task` called when the block ends that the conversation belongs to, once for each key."""
+        if self._within is not None:
+            self._within.on_leave(key, task)
+        else:
+            self._on_leave[key] = task
 
     def leave(self) -> None:
         """The block has ended."""
@@ -143,8 +149,9 @@ class conversation:  # noqa: N801  # reads as a word: `with conversation(...)`
     A block whose exchanges belong to one conversation; it ends with the block.
 
     Works as `with`, as `async with`, and as a decorator of functions and coroutine functions. A nested block
-    inherits what it does not set; ids given with a call win over it. The block reaches `asyncio` tasks and
-    `asyncio.to_thread`, not bare threads: `Thread(target=scope.run, args=(work,))` takes it there.
+    inherits what it does not set, and leaves the conversation of the block around it open; ids given with a call
+    win over it. The block reaches `asyncio` tasks and `asyncio.to_thread`, not bare threads:
+    `Thread(target=scope.run, args=(work,))` takes it there.
 
     Args:
         user_id: The app's own id of a known user.
@@ -219,9 +226,11 @@ class conversation:  # noqa: N801  # reads as a word: `with conversation(...)`
     def __enter__(self) -> Scope:
         outer = current_scope()
         ids = self._ids.or_else(outer.ids if outer else NO_IDS)
+        shares = outer is not None and ids.conversation_id in {outer.ids.conversation_id} - {None}
         scope = Scope(
             ids.or_else(Ids(conversation_id=IDS.new())),
             {**(outer.properties if outer else {}), **self._properties},
+            within=outer if shares else None,
         )
         self._entered[scope] = scope.enter()
         return scope

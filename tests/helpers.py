@@ -1,5 +1,6 @@
 """What the tests of every package share; importable as `helpers`, see `pythonpath` in pyproject.toml."""
 
+import asyncio
 import json
 import urllib.parse
 import urllib.request
@@ -26,6 +27,13 @@ def events(service: Service) -> list[dict[str, Any]]:
 def shape(found: list[dict[str, Any]]) -> list[str]:
     """The events' names alone: a tracked event's own name, otherwise its type."""
     return [event.get("event") or event["type"] for event in found]
+
+
+async def suspended() -> None:
+    """Let everything else that is ready run before the caller goes on."""
+    resumed = asyncio.Event()
+    asyncio.get_running_loop().call_soon(resumed.set)
+    await resumed.wait()
 
 
 def of_session(found: list[dict[str, Any]], session_id: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from mindlytics_core import Ids
 from mindlytics_openai._chat import CHAT
 from mindlytics_openai._completions import COMPLETIONS
+from mindlytics_openai._fields import text_or_none
 from mindlytics_openai._responses import RESPONSES
 from mindlytics_openai._surface import NO_IDS, Surface
 
@@ -56,9 +57,9 @@ def without_ids(options: Any) -> tuple[Any, Ids]:
     if not ours:
         return options, NO_IDS
     names = {name: _ID_HEADERS.get(name.lower()) for name in ours}
-    ids = {field: options.headers[name] for name, field in names.items() if field is not None}
+    ids = {field: text_or_none(options.headers[name]) for name, field in names.items() if field is not None}
     headers = {name: value for name, value in options.headers.items() if name not in names}
-    return options.model_copy(update={"headers": headers}), Ids(**{k: v for k, v in ids.items() if isinstance(v, str)})
+    return options.model_copy(update={"headers": headers}), Ids(**ids)
 
 
 def with_usage(options: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from desk import Desk
+from helpers import suspended
 
 from mindlytics_core import Ids, InvalidArgument, Scope, conversation, current_scope, current_session
 
@@ -44,7 +45,7 @@ def test_a_block_applies_inside_and_not_outside(desk: Desk):
 
 async def test_an_async_block_does_the_same(desk: Desk):
     async with conversation(user_id="ann"):
-        await asyncio.sleep(0)
+        await suspended()
         desk.exchange().finish("Hello")
 
     assert shape_of(desk, "ann") == VISIT
@@ -60,6 +61,16 @@ def test_a_nested_block_inherits_what_it_does_not_set(desk: Desk):
         with conversation(conversation_id="aside"):
             assert here() == ("ann", "aside")
         assert desk.events == []
+
+
+@pytest.mark.parametrize("inner", [{"user_id": "ann"}, {"conversation_id": "talk"}])
+def test_a_nested_block_does_not_end_the_conversation_of_the_block_around_it(desk: Desk, inner: dict[str, str]):
+    with conversation(user_id="ann", conversation_id="talk"):
+        with conversation(**inner):
+            desk.exchange().finish("one")
+        desk.exchange().finish("two")
+
+    assert shape_of(desk, "ann") == [*VISIT[:3], "Conversation Turn", *VISIT[3:]]
 
 
 def test_ids_given_with_a_call_win(desk: Desk):
@@ -84,9 +95,9 @@ def test_a_decorated_function_has_a_block_for_each_call(desk: Desk):
 async def test_a_decorated_coroutine_function_has_its_block_until_it_returns(desk: Desk):
     @conversation(user_id="ann")
     async def answer() -> str | None:
-        await asyncio.sleep(0)
+        await suspended()
         desk.exchange().finish("Hello")
-        await asyncio.sleep(0)
+        await suspended()
         assert "Conversation Ended" not in shape_of(desk, "ann")
         return here()[1]
 
@@ -235,9 +246,10 @@ def test_wrong_ids_raise_at_once(wrong):
 
 
 @pytest.mark.parametrize("name", ["user_id", "device_id", "session_id", "conversation_id"])
-def test_ids_are_texts(name: str):
+@pytest.mark.parametrize("wrong", [7, ""])
+def test_ids_are_texts_that_say_something(name: str, wrong: Any):
     with pytest.raises(InvalidArgument, match=name):
-        Ids(**{name: 7})  # type: ignore[arg-type]
+        Ids(**{name: wrong})
 
 
 def test_the_session_of_the_block_or_of_the_exchange_in_progress_is_current(desk: Desk):
