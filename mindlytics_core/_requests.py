@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from mindlytics_core import _config, _wire
+from mindlytics_core import _config, _model, _wire
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._transport import headers, http_library, shown
 from mindlytics_core.exceptions import InvalidArgument, RequestFailed
@@ -43,10 +43,11 @@ class Requests:
             data: The body, or the query of a `GET`.
 
         Raises:
-            InvalidArgument: The method is none of these, or the data cannot be written as JSON.
+            InvalidArgument: The method is none of these, the path no text, or the data no mapping that JSON can carry.
 
             RequestFailed: The service refused, or gave no answer in time, or none that is JSON.
         """
+        path = _model.check_text("url", path)
         arguments = _arguments(method, data)
         http = http_library()
         limit = self._options.attempt_timeout
@@ -132,6 +133,8 @@ def blocking(new_call: Callable[[], Coroutine[Any, Any, R]]) -> R:
 
 
 def _arguments(method: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        raise InvalidArgument(f"data must be a mapping of names to values, not a {type(data).__name__}")
     if method == "GET":
         return {"params": dict(data)}
     if method not in _WITH_BODY:

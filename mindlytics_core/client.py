@@ -15,12 +15,12 @@ from mindlytics_core._editing import BeforeSend, Editor, Redactor
 from mindlytics_core._flush import wait_for_all
 from mindlytics_core._history import Message, answer_named
 from mindlytics_core._model import Event, Properties
+from mindlytics_core._options import check_options
 from mindlytics_core._process import PROCESS
 from mindlytics_core._receipt import Receipt
 from mindlytics_core._reports import OnDrop, OnError, Reports
 from mindlytics_core._scope import NO_IDS, Ids, current_scope
 from mindlytics_core._stats import FlushResult, Stats, combined
-from mindlytics_core.exceptions import ConfigurationError
 from mindlytics_core.exchange import Exchange
 from mindlytics_core.live import OnEvent
 from mindlytics_core.session import LISTEN_TIMEOUT, Session
@@ -97,15 +97,26 @@ class Client(Direct):
         self.config = _config.load(api_key, project_id, server_endpoint, wss_endpoint, spool_dir)
         self.debug = debug
         self.continue_within = continue_within
-        if not 0 <= sample_rate <= 1:
-            raise ConfigurationError(f"sample_rate must be a number from 0 to 1, not {sample_rate!r}")
+        check_options(
+            delivery=delivery,
+            redact=redact,
+            sample_rate=sample_rate,
+            idle_timeout=idle_timeout,
+            continue_within=continue_within,
+            on_error=on_error,
+            on_drop=on_drop,
+            before_send=before_send,
+        )
         self._reports = Reports(at_home(on_error), at_home(on_drop))
         book = Book(
             self.config,
             delivery,
             self._reports,
             editor=Editor(
-                capture_content=capture_content, redact=redact, sample_rate=sample_rate, before_send=before_send
+                capture_content=capture_content,
+                redact=redact,
+                sample_rate=sample_rate,
+                before_send=before_send,
             ),
             idle_timeout=idle_timeout,
             end_on_exit=end_on_exit,

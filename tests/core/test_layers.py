@@ -23,7 +23,7 @@ LEVELS: list[list[str]] = [
         "_claims",
         "redactors",
     ],
-    ["_fork", "_threads", "_log", "_chunks", "_spool", "_refused"],
+    ["_fork", "_threads", "_log", "_chunks", "_spool", "_refused", "_options"],
     [
         "_decode",
         "_guard",

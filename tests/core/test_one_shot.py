@@ -121,12 +121,17 @@ async def test_a_request_that_fails_is_told_by_the_answer(chaos: Chaos):
     refused = await http.send_request(method="POST", url="/bc/v1/user/identify", data={"id": "jane"})
     unknown = await http.send_request(method="BREW", url="/", data={})
     unwritable = await http.send_request(method="POST", url="/", data={"id": object()})
+    odd: Any = ["id"]
+    no_mapping = await http.send_request(method="POST", url="/", data=odd)
+    no_path = await http.send_request(method="GET", url=odd)
     chaos.script(Reply(then="reset"))
     silent = await http.send_request(method="GET", url="/bc/v1/user/list", data={})
 
     assert refused == {"errored": True, "status": 418, "message": "a teapot"}
     assert (unknown["errored"], unknown["status"]) == (True, -1)
     assert (unwritable["errored"], unwritable["status"]) == (True, -1)
+    assert no_mapping["message"] == "data must be a mapping of names to values, not a list"
+    assert no_path["message"] == "url must be a text, not a list"
     assert (silent["errored"], silent["status"]) == (True, -1)
     assert "key" not in repr(http)
 

@@ -110,6 +110,9 @@ def test_email_addresses(text: str, expected: str):
         ("pay 4111 1111 1111 1111 now", "pay [card] now"),
         ("5500-0000-0000-0004.", "[card]."),
         ("378282246310005", "[card]"),
+        ("4111 1111 1111 1111 12/27 123", "[card] 12/27 123"),
+        ("no 12 5500-0000-0000-0004 123, 4111111111111111-1", "no 12 [card] 123, [card]-1"),
+        ("12 34 56 78 90 12 34 56 78 92", "12 34 56 78 90 12 34 56 78 92"),
         ("4111111111111112", "4111111111111112"),
         ("order 12345678", "order 12345678"),
         ("id a4111111111111111", "id a4111111111111111"),
@@ -152,7 +155,7 @@ def test_a_bearer_token_goes_and_the_word_stays():
 
 @pytest.mark.parametrize("redactor", redactors.ALL)
 @pytest.mark.parametrize(
-    "piece", ["a", "a.", "1 ", "1", "a@", "@a.", "sk-", "eyJ", "eyJaaaaaaaa.", "a-", "é", "\ud800"]
+    "piece", ["a", "a.", "1 ", "1", "a@", "@a.", "123 ", "sk-", "eyJ", "eyJaaaaaaaa.", "a-", "é", "\ud800"]
 )
 def test_no_text_makes_a_redactor_slow(redactor: Callable[[str], str], piece: str):
     started = time.process_time()
@@ -226,10 +229,23 @@ def test_a_higher_rate_keeps_what_a_lower_one_keeps(conversation_id: str, one: f
     assert high.keeps(conversation_id) or not low.keeps(conversation_id)
 
 
-@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
-def test_a_rate_that_is_none_raises_at_construction(new_client: Callable[..., Client], rate: float):
-    with pytest.raises(ConfigurationError, match="sample_rate"):
-        new_client(sample_rate=rate)
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        *(("sample_rate", rate) for rate in (-0.1, 1.1, float("nan"), None, "1")),
+        *(("idle_timeout", seconds) for seconds in (-1, float("nan"), None, "60", True)),
+        *(("continue_within", seconds) for seconds in (-1, "60")),
+        *((option, "function") for option in ("before_send", "on_error", "on_drop", "redact")),
+        ("redact", redact_emails),
+        ("redact", ["function"]),
+        ("delivery", None),
+    ],
+)
+def test_a_wrong_option_raises_at_construction_and_names_itself(
+    new_client: Callable[..., Client], option: str, wrong: Any
+):
+    with pytest.raises(ConfigurationError, match=option):
+        new_client(**{option: wrong})
 
 
 def test_nothing_is_recorded_where_everything_is_switched_off(
