@@ -14,6 +14,8 @@ from mindlytics_core import _guard
 
 #: How often it is looked whether the loop of a callback's app still runs, in seconds.
 _LOOK_EVERY = 0.25
+#: Calls that wait at most for a callback that takes its time.
+_MOST_WAITING = 10_000
 
 #: Whether this code was called by a callback, on whatever loop: it must not wait for later callbacks.
 _inside: ContextVar[bool] = ContextVar("mindlytics_inside_callback", default=False)
@@ -78,6 +80,11 @@ class Callbacks:
             with _guard.guarded("callbacks.start"):
                 thread.start()
                 self._thread = thread
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits already that news should be left out: a callback sleeps, or hangs."""
+        return self._waiting.qsize() >= _MOST_WAITING
 
     def wait(self, timeout: float) -> None:
         """Wait until everything submitted so far has been called, or for `timeout` seconds."""

@@ -44,6 +44,8 @@ class Reports:
         self._dropped = Tally()
         self._told: dict[str, int] = {}
         self._drops_are_due = False
+        #: The statuses of refusals that the log knows: a thousand refused events are one fault.
+        self._logged: set[int] = set()
 
     def dropped(self, session_id: str, reason: str, error: DeliveryError | None) -> None:
         """One event of this session was given up."""
@@ -53,7 +55,9 @@ class Reports:
             self._drops_are_due = True
             CALLBACKS.submit(self._tell_drops)
         if error is not None:
-            logger.warning("the service refused an event: HTTP %s", error.status)
+            if error.status not in self._logged:
+                self._logged.add(error.status)
+                logger.warning("the service refused an event: HTTP %s; further ones are only counted", error.status)
             self._tell_session(session_id, error)
             self._tell(self._on_error, error)
 
@@ -73,7 +77,8 @@ class Reports:
             self._tell(session.on_error, error)
 
     def _tell(self, callback: OnError | None, error: DeliveryError) -> None:
-        if callback is not None:
+        # What is left out here is still counted, and known to its session.
+        if callback is not None and not CALLBACKS.is_behind:
             CALLBACKS.submit(functools.partial(callback, error))
 
     def _tell_drops(self) -> None:
