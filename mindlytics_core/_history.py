@@ -110,29 +110,34 @@ class History(Generic[V]):
         self._is_free = is_free
         #: Every entry, the oldest first.
         self._entries: OrderedDict[tuple[bytes, V], None] = OrderedDict()
-        self._by_digest: dict[bytes, list[V]] = {}
+        #: The values that came by each digest, the last of them at the end.
+        self._by_digest: dict[bytes, dict[V, None]] = {}
         #: Each value's digests; it stands at the last of them.
-        self._by_value: dict[V, list[bytes]] = {}
+        self._by_value: dict[V, dict[bytes, None]] = {}
+        #: The values that stand at each digest, the longest-waiting first.
+        self._standing: dict[bytes, dict[V, None]] = {}
 
     def add(self, digest: bytes, value: V) -> None:
         """Remember that `value` stands at `digest` now."""
         if (digest, value) in self._entries:
             self._forget(digest, value)
+        if value in self._by_value:
+            _discard(self._standing, next(reversed(self._by_value[value])), value)
         self._entries[digest, value] = None
-        self._by_digest.setdefault(digest, []).append(value)
-        self._by_value.setdefault(value, []).append(digest)
+        self._by_digest.setdefault(digest, {})[value] = None
+        self._by_value.setdefault(value, {})[digest] = None
+        self._standing.setdefault(digest, {})[value] = None
         while len(self._entries) > self._most:
             self._forget(*next(iter(self._entries)))
 
     def standing(self, digest: bytes) -> V | None:
         """The value that stands exactly there; of several one that is free, the longest-waiting first."""
-        standing = [value for value in self._by_digest.get(digest, ()) if self._by_value[value][-1] == digest]
-        return next(filter(self._is_free, standing), standing[0] if standing else None)
+        standing = self._standing.get(digest, {})
+        return next(filter(self._is_free, standing), next(iter(standing), None))
 
     def last(self, digest: bytes) -> V | None:
         """The value that came by there last, wherever it stands now."""
-        values = self._by_digest.get(digest)
-        return values[-1] if values else None
+        return next(reversed(self._by_digest.get(digest, {})), None)
 
     def discard(self, value: V) -> None:
         """Forget everything about a value."""
@@ -141,14 +146,17 @@ class History(Generic[V]):
 
     def _forget(self, digest: bytes, value: V) -> None:
         del self._entries[digest, value]
-        _remove(self._by_digest, digest, value)
-        _remove(self._by_value, value, digest)
+        _discard(self._by_digest, digest, value)
+        _discard(self._by_value, value, digest)
+        _discard(self._standing, digest, value)
 
 
-def _remove(lists: dict[K, list[T]], key: K, item: T) -> None:
-    lists[key].remove(item)
-    if not lists[key]:
-        del lists[key]
+def _discard(groups: dict[K, dict[T, None]], key: K, item: T) -> None:
+    group = groups.get(key)
+    if group is not None:
+        group.pop(item, None)
+        if not group:
+            del groups[key]
 
 
 class Recognition(Generic[V]):
