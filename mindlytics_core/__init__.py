@@ -6,7 +6,7 @@ from mindlytics_core._config import Delivery
 from mindlytics_core._decode import event_from_json
 from mindlytics_core._guard import call_guarded, guarded
 from mindlytics_core._history import Message
-from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost
+from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost, check_name
 from mindlytics_core._receipt import Receipt
 from mindlytics_core._requests import HTTPClient
 from mindlytics_core._scope import Ids, Scope, conversation, current_scope
@@ -60,6 +60,7 @@ __all__ = [
     "__version__",
     "add_session_finder",
     "call_guarded",
+    "check_name",
     "claim_model_call",
     "conversation",
     "current_scope",

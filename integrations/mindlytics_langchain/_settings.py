@@ -1,12 +1,8 @@
 """What a handler was told: who records, whose conversation it is, and when that ends."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from mindlytics_core import Ids, InvalidArgument
-
-#: The service's limit for ids, in characters.
-_MOST_ID_CHARS = 100
+from mindlytics_core import Ids, check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +25,7 @@ class Settings:
 
 def checked_ids(ids: Ids) -> Ids:
     """Give ids back if each is a text of 1 to 100 characters; raise `InvalidArgument` otherwise."""
-    given: tuple[Any, ...] = (ids.user_id, ids.device_id, ids.session_id, ids.conversation_id)
-    for value in given:
-        if value is not None and not (isinstance(value, str) and 1 <= len(value) <= _MOST_ID_CHARS):
-            raise InvalidArgument(f"an id must be a text of 1 to {_MOST_ID_CHARS} characters")
+    for value in (ids.user_id, ids.device_id, ids.session_id, ids.conversation_id):
+        if value is not None:
+            check_name("an id", value)
     return ids

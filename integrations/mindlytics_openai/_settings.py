@@ -1,14 +1,11 @@
 """What `wrap` and `install` were given."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from mindlytics_core import Client, Ids, InvalidArgument, default_client
+from mindlytics_core import Client, Ids, check_name, default_client
 
 #: Seconds that a chat waits for its next message: there are no chains here whose end could end it.
 CONTINUE_WITHIN = 1800.0
-#: The service's limit for ids.
-_MOST_ID_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,8 @@ def settings(
         InvalidArgument: An argument is of the wrong kind.
     """
     for value in (ids.user_id, ids.device_id, ids.session_id, ids.conversation_id, assistant_id):
-        _check_id(value)
+        if value is not None:
+            check_name("an id", value)
     return Settings(
         client=client or default_client(),
         is_default=client is None,
@@ -68,8 +66,3 @@ def settings(
         assistant_id=assistant_id,
         stream_usage=stream_usage,
     )
-
-
-def _check_id(value: Any) -> None:
-    if value is not None and not (isinstance(value, str) and 1 <= len(value) <= _MOST_ID_CHARS):
-        raise InvalidArgument(f"an id must be a text of 1 to {_MOST_ID_CHARS} characters")

@@ -132,12 +132,15 @@ def test_as_a_block_it_fails_with_what_is_raised_inside():
 async def test_as_an_async_block_it_fails_with_a_cancellation_too():
     desk = Desk()
 
+    entered = asyncio.Event()
+
     async def work() -> None:
         async with desk.exchange():
+            entered.set()
             await asyncio.Event().wait()
 
     task = asyncio.create_task(work())
-    await asyncio.sleep(0)
+    await entered.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

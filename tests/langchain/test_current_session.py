@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from helpers import suspended
 from langchain.agents import create_agent
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
@@ -45,7 +46,7 @@ def sign_in(request: pytest.FixtureRequest) -> Any:
     @tool("sign_in")
     async def sign_in_later(name: str) -> str:
         """Sign in."""
-        await asyncio.sleep(0)
+        await suspended()
         session().user_identify(id=name, traits={"plan": "pro"})
         return "welcome"
 
@@ -97,10 +98,12 @@ async def test_a_step_of_a_chain_has_it_too(how: str, lab: Any):
 
 
 async def test_runs_at_the_same_time_have_each_their_own(lab: Any):
+    all_of_them = asyncio.Barrier(10)
+
     async def ask(name: str) -> str:
-        await asyncio.sleep(0)
+        await all_of_them.wait()
         session().track_event(event="Asked", properties={"name": name})
-        await asyncio.sleep(0)
+        await all_of_them.wait()
         return f"{name}!"
 
     await asyncio.gather(*(RunnableLambda(ask).ainvoke(f"word {n}", lab.config) for n in range(10)))

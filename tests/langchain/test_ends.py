@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from helpers import suspended
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
@@ -32,8 +33,10 @@ async def stuck() -> Stuck:
 
 async def others_done() -> None:
     """Let the loop do what it has still to do: it closes generators a few rounds later."""
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await suspended()
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+        await suspended()
 
 
 async def test_a_run_that_fails_is_recorded_as_failed(lab: Any):
