@@ -13,7 +13,8 @@ from chaos import Chaos, Reply
 from helpers import of_session
 from programs import leading_to, run, said
 
-from mindlytics_core import Client, DeliveryPaused, Session
+from mindlytics_core import Client, DeliveryPaused, Session, _callbacks
+from mindlytics_core._callbacks import CALLBACKS
 
 WATCHDOG = 30
 ALL = set(range(99))
@@ -235,11 +236,16 @@ def test_a_worker_that_dies_is_replaced_and_keeps_its_events(chaos: Chaos, hasty
     assert names(chaos.events(), session) == ["e1", "e2", "e3"]
 
 
-def test_callbacks_that_raise_sleep_and_flush_stall_no_delivery(chaos: Chaos, hasty):
+def test_callbacks_that_raise_sleep_and_flush_stall_no_delivery(
+    chaos: Chaos, hasty, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_callbacks, "_MOST_WAITING", 5)
     asleep, wake = threading.Event(), threading.Event()
     clients: list[Client] = []
+    told: list[Any] = []
 
-    def on_error(_: Any) -> None:
+    def on_error(error: Any) -> None:
+        told.append(error)
         asleep.set()
         clients[0].flush_sync(0.01)
         wake.wait(10)
@@ -251,10 +257,17 @@ def test_callbacks_that_raise_sleep_and_flush_stall_no_delivery(chaos: Chaos, ha
     session.track_event(event="guilty")
     assert asleep.wait(10)
     track(session, *range(50))
-
     assert clients[0].flush_sync(10).ok
     assert clients[0].stats().delivered == 51
+
+    for _ in range(20):
+        session.track_event(event="guilty")
+    assert clients[0].flush_sync(10).dropped == {"rejected_400": 20}
     wake.set()
+    CALLBACKS.wait(10)
+    # What waits for a callback is bounded, and the log is told once.
+    assert len(told) == 6
+    assert sum("refused an event" in line.getMessage() for line in caplog.records) == 1
 
 
 #: Tracks from wherever Python may run the app's code between two steps of ours, and is ended if it stands still.
