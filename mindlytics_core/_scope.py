@@ -50,9 +50,9 @@ class Ids:
     def or_else(self, other: "Ids") -> "Ids":
         """These ids, and the other's where one is not set here."""
         # Every exchange asks three times, and most of the time one of the two is empty.
-        if other == NO_IDS:
+        if other is NO_IDS or other == NO_IDS:
             return self
-        if self == NO_IDS:
+        if self is NO_IDS or self == NO_IDS:
             return other
         return Ids(*(getattr(self, name) or getattr(other, name) for name in _ID_NAMES))
 

@@ -107,7 +107,8 @@ class Exchange:
         self.assistant_id = assistant_id
         self._identity = ids.other_than(conversation.lifecycle.identity)
         self._book = book
-        self._messages = tuple(messages)
+        #: The model's input.
+        self.messages = tuple(messages)
         self._properties = dict(properties)
         self._started = book.clock.monotonic()
         self._first_token: float | None = None
@@ -237,7 +238,7 @@ class Exchange:
         """
         if self._close(user, properties):
             self._record_turn(assistant, model)
-            self._book.closed(self, (*self._messages, Message(ASSISTANT, assistant)), answer_id)
+            self._book.closed(self, (*self.messages, Message(ASSISTANT, assistant)), answer_id)
 
     def fail(
         self, error: BaseException | str, *, user: str | None = None, properties: Properties | None = None
@@ -317,7 +318,7 @@ class Exchange:
             messages: The input now.
         """
         self._suspended = self._may_move = False
-        self._messages = tuple(messages)
+        self.messages = tuple(messages)
 
     def give_up(self) -> None:
         """Close an exchange that waits for what did not come; what another process may go on with has not failed."""

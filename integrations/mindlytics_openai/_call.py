@@ -3,7 +3,7 @@
 from typing import Any
 
 from mindlytics_core import guarded, model_call_is_claimed
-from mindlytics_openai._background_jobs import JOBS
+from mindlytics_openai._background_jobs import JOBS, settle
 from mindlytics_openai._openai import openai
 from mindlytics_openai._raw_body import EventBody, WholeBody
 from mindlytics_openai._recording import Recording
@@ -25,24 +25,23 @@ class Call:
         #: What is to be sent now.
         self.options = options
         self._recording: Recording | None = None
-        #: The recording of an earlier request whose answer this one fetches.
-        self._fetches: Recording | None = None
-        self._raw_mode = RawMode.NONE
+        #: Whether it fetches the answer to an earlier request: then its failure is not that answer's.
+        self._is_fetch = False
         self._is_stream = False
         #: The request as the app made it, while our own question is in it.
         self._unasked: Any = None
         #: The server that was asked for usage.
         self._asked: str | None = None
 
-    def begin(self, settings: Settings, base_url: Any, *, stream: bool) -> None:
+    def begin(self, settings: Settings, openai_client: Any, *, stream: bool) -> None:
         """Open the exchange, if the request is one that is recorded."""
+        self._is_stream = stream
         self.options, ids = without_ids(self.options)
         surface = surface_of(self.options)
         if surface is None:
-            self._fetches = JOBS.fetched_by(self.options) if not stream else None
+            self._recording = JOBS.fetched_by(self.options)
+            self._is_fetch = self._recording is not None
             return
-        self._raw_mode = raw_mode(self.options)
-        self._is_stream = stream
         if model_call_is_claimed():
             return
         body = body_of(self.options)
@@ -61,13 +60,13 @@ class Call:
         self._recording.note_results()
         may_ask = stream and settings.stream_usage and surface.reports_usage_on_demand
         # Who asked for the HTTP response may read its lines, from which a chunk cannot be taken out.
-        if may_ask and self._raw_mode is RawMode.NONE and "stream_options" not in body:
-            self._ask_usage(str(base_url))
+        if may_ask and "stream_options" not in body and raw_mode(self.options) is RawMode.NONE:
+            self._ask_usage(str(openai_client.base_url))
 
     def failed(self, error: BaseException) -> bool:
         """Whether the error is the app's; otherwise the request is to be sent again, as the app made it."""
         recording = self._recording
-        if recording is None:
+        if recording is None or self._is_fetch:
             return True
         with recording.closing("openai.error"):
             if self._asked and self._unasked is not None and USAGE_SUPPORT.may_be_refused(self._asked, error):
@@ -78,14 +77,13 @@ class Call:
 
     def answered(self, answer: Any) -> Any:
         """Record the answer, or watch it while it comes; give it back as it is."""
-        if self._fetches is not None:
-            with self._fetches.closing("openai.fetch"):
-                self._complete(self._fetches, answer)
-        if self._recording is not None:
-            with self._recording.closing("openai.answer"):
-                self._observe(self._recording, answer)
+        recording = self._recording
+        if recording is not None:
+            with recording.closing("openai.answer"):
+                self._observe(recording, answer)
+        if self._asked is not None:
             with guarded("openai.usage"):
-                self._settle_usage(answer)
+                self._settle_usage(self._asked, answer)
         return answer
 
     def _ask_usage(self, server: str) -> None:
@@ -93,42 +91,32 @@ class Call:
             self._asked, self._unasked = server, self.options
             self.options = with_usage(self.options)
 
-    def _settle_usage(self, answer: Any) -> None:
+    def _settle_usage(self, server: str, answer: Any) -> None:
         """The server took our question, or was asked without it; what it takes is remembered."""
-        if self._asked is None:
-            return
         if self._unasked is not None:
             hide_usage(answer)
-        USAGE_SUPPORT.learn(self._asked, takes=self._unasked is not None)
+        USAGE_SUPPORT.learn(server, takes=self._unasked is not None)
 
     def _observe(self, recording: Recording, answer: Any) -> None:
-        if self._raw_mode is RawMode.UNREAD or (self._raw_mode is RawMode.READ and self._is_stream):
+        mode = raw_mode(self.options)
+        if mode is RawMode.UNREAD or (mode is RawMode.READ and self._is_stream):
             self._observe_response(recording, answer.http_response)
             return
-        if self._raw_mode is RawMode.READ:
+        if mode is RawMode.READ:
             # The SDK keeps what is parsed, so the app gets this very object when it parses.
             try:
                 answer = answer.parse()
             except openai.OpenAIError as error:
-                recording.fail(error)
+                if not self._is_fetch:
+                    recording.fail(error)
                 return
         if isinstance(answer, openai.Stream | openai.AsyncStream):
             hides_usage = self._unasked is not None
             Observer(recording, recording.surface.collector(), hides_usage=hides_usage).watch(answer)
         else:
-            self._complete(recording, answer)
+            settle(recording, recording.surface.answer(answer))
 
     def _observe_response(self, recording: Recording, response: Any) -> None:
         surface = recording.surface
         body = EventBody(surface.collector()) if self._is_stream else WholeBody(surface)
         Observer(recording, body).watch_response(response)
-
-    @staticmethod
-    def _complete(recording: Recording, response: Any) -> None:
-        answer = recording.surface.answer(response)
-        if answer.is_pending and answer.id is not None:
-            JOBS.keep(answer.id, recording)
-            return
-        if answer.id is not None:
-            JOBS.discard(answer.id)
-        recording.complete(answer)

@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mindlytics_core import Ids, Message
+from mindlytics_core import Message
+from mindlytics_openai._body import forces_the_only_tool, ids_of, last_words
 from mindlytics_openai._content import shown, told_apart
 from mindlytics_openai._fields import as_list, as_text, read, text_or_none
 from mindlytics_openai._surface import ASSISTANT, Answer, Question, Surface, ToolCall, ToolResult, Usage, asking_for
+
+_RESULT_ROLES = {"tool", "function"}
 
 
 def question(body: Mapping[str, Any]) -> Question:
@@ -15,21 +18,22 @@ def question(body: Mapping[str, Any]) -> Question:
     choices = body.get("n")
     return Question(
         messages=tuple(map(_message, messages)),
-        user=next(
-            (shown(read(message, "content")) for message in reversed(messages) if _role(message) == "user"), None
-        ),
-        results=tuple(_results(messages)),
-        ids=Ids(user_id=text_or_none(body.get("safety_identifier")) or text_or_none(body.get("user"))),
+        user=last_words(messages),
+        results=_results(messages),
+        ids=ids_of(body),
         model=text_or_none(body.get("model")),
         choices=choices if isinstance(choices, int) else 1,
-        wants_call=_forces_the_only_tool(body),
+        wants_call=forces_the_only_tool(
+            body.get("tool_choice") or body.get("function_call"),
+            as_list(body.get("tools")) or as_list(body.get("functions")),
+        ),
     )
 
 
 def answer(completion: Any) -> Answer:
     """What a completion says; of several choices the first."""
-    choice = next(iter(as_list(read(completion, "choices"))), None)
-    message = read(choice, "message")
+    choices = as_list(read(completion, "choices"))
+    message = read(choices[0], "message") if choices else None
     return Answer(
         text=_answer_text(message),
         model=text_or_none(read(completion, "model")),
@@ -63,14 +67,24 @@ class Chunks:
     def add(self, part: Any) -> bool:
         """Take one chunk in; say whether the user sees something by it."""
         if self._model is None:
-            self._model = text_or_none(read(part, "model"))
-        reported = read(part, "usage")
+            self._model = text_or_none(getattr(part, "model", None))
+        reported = getattr(part, "usage", None)
         if reported is not None:
             self._usage = reported
         has_text = False
-        for choice in read(part, "choices") or ():
-            if not read(choice, "index") and self._add_choice(choice):
+        for choice in getattr(part, "choices", None) or ():
+            if getattr(choice, "index", None):
+                continue
+            if getattr(choice, "finish_reason", None):
+                self._is_complete = True
+            delta = getattr(choice, "delta", None)
+            text = getattr(delta, "content", None) or getattr(delta, "refusal", None)
+            if type(text) is str:
+                self._texts.append(text)
                 has_text = True
+            # The call is dear where each chunk is a word, and a word is all that most of them bring.
+            if type(text) is not str or getattr(delta, "tool_calls", None):
+                has_text = self._add_rest(delta, text) or has_text
         return has_text
 
     def answer(self) -> Answer:
@@ -83,19 +97,19 @@ class Chunks:
             is_complete=self._is_complete,
         )
 
-    def _add_choice(self, choice: Any) -> bool:
-        if read(choice, "finish_reason"):
-            self._is_complete = True
-        delta = read(choice, "delta")
-        if delta is None:
+    def _add_rest(self, delta: Any, content: Any) -> bool:
+        """Take in what is no plain text; say whether the user sees something by it."""
+        calls = getattr(delta, "tool_calls", None)
+        for call in calls or ():
+            self._add_call(read(call, "index") or 0, read(call, "id"), read(call, "function") or read(call, "custom"))
+        if function := getattr(delta, "function_call", None):
+            self._add_call(0, None, function)
+        if calls or function or delta is None or type(content) is str:
             return False
-        text = read(delta, "content") or read(delta, "refusal") or read(read(delta, "audio"), "transcript")
+        # Some servers send content in parts, as they take it.
+        text = shown(content) or as_text(read(getattr(delta, "audio", None), "transcript"))
         if text:
             self._texts.append(text)
-        for call in read(delta, "tool_calls") or ():
-            self._add_call(read(call, "index") or 0, read(call, "id"), read(call, "function") or read(call, "custom"))
-        if function := read(delta, "function_call"):
-            self._add_call(0, None, function)
         return bool(text)
 
     def _add_call(self, index: int, call_id: Any, function: Any) -> None:
@@ -110,9 +124,9 @@ def _message(message: Any) -> Message:
     if role == ASSISTANT:
         calls = tuple(_calls(message))
         return asking_for(calls) if calls else Message(role, _answer_text(message))
-    who = as_text(read(message, "name") or read(message, "tool_call_id"))
+    who = read(message, "name") or read(message, "tool_call_id")
     content = told_apart(read(message, "content"))
-    return Message(role, f"{who}\0{content}" if who else content)
+    return Message(role, f"{as_text(who)}\0{content}" if who else content)
 
 
 def _role(message: Any) -> str:
@@ -120,12 +134,11 @@ def _role(message: Any) -> str:
 
 
 def _answer_text(message: Any) -> str:
+    text = shown(read(message, "content")) or as_text(read(message, "refusal"))
+    if text:
+        return text
     audio = read(message, "audio")
-    return (
-        shown(read(message, "content"))
-        or as_text(read(message, "refusal"))
-        or (as_text(read(audio, "transcript")) or "[audio]" if audio else "")
-    )
+    return as_text(read(audio, "transcript")) or "[audio]" if audio else ""
 
 
 def _calls(message: Any) -> Iterator[ToolCall]:
@@ -140,22 +153,18 @@ def _name_and_args(function: Any) -> tuple[str, str]:
     return as_text(read(function, "name")), as_text(read(function, "arguments") or read(function, "input"))
 
 
-def _results(messages: Sequence[Any]) -> Iterator[ToolResult]:
+def _results(messages: Sequence[Any]) -> tuple[ToolResult, ...]:
     """The results that follow the last message of the assistant, which asked for them."""
-    last = next((at for at in reversed(range(len(messages))) if _role(messages[at]) == ASSISTANT), None)
-    if last is None:
-        return
-    calls = {call.id: call for call in _calls(messages[last])}
-    for message in messages[last + 1 :]:
-        if _role(message) in {"tool", "function"}:
+    results: list[ToolResult] = []
+    for message in reversed(messages):
+        role = _role(message)
+        if role == ASSISTANT:
+            calls = {call.id: call for call in _calls(message)} if results else {}
+            return tuple(result._replace(call=calls.get(result.call_id)) for result in reversed(results))
+        if role in _RESULT_ROLES:
             call_id = as_text(read(message, "tool_call_id"))
-            yield ToolResult(call_id, calls.get(call_id), shown(read(message, "content")))
-
-
-def _forces_the_only_tool(body: Mapping[str, Any]) -> bool:
-    choice = body.get("tool_choice") or body.get("function_call")
-    offered = as_list(body.get("tools")) or as_list(body.get("functions"))
-    return len(offered) == 1 and isinstance(choice, Mapping) and choice.get("type") != "allowed_tools"
+            results.append(ToolResult(call_id, None, shown(read(message, "content"))))
+    return ()
 
 
 CHAT = Surface(question, answer, Chunks, reports_usage_on_demand=True)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mindlytics_core import Ids, Message
+from mindlytics_core import Message
+from mindlytics_openai._body import ids_of
 from mindlytics_openai._chat import usage
 from mindlytics_openai._fields import as_list, as_text, read, text_or_none
 from mindlytics_openai._surface import Answer, Question, Surface
@@ -18,7 +19,7 @@ def question(body: Mapping[str, Any]) -> Question:
         messages=(Message("user", as_text(first)),),
         # A prompt may also be a list of tokens, which are nobody's words.
         user=first if isinstance(first, str) else "[tokens]",
-        ids=Ids(user_id=text_or_none(body.get("user"))),
+        ids=ids_of(body),
         model=text_or_none(body.get("model")),
         choices=choices if isinstance(choices, int) else 1,
     )

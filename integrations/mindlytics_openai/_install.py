@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from mindlytics_core import Client, Ids
+from typing_extensions import Unpack
+
 from mindlytics_openai._openai import openai
-from mindlytics_openai._request_hook import watched
-from mindlytics_openai._settings import Settings, settings
+from mindlytics_openai._settings import Options, Settings, settings
 from mindlytics_openai._wrap import own_settings
 
 _KINDS: tuple[Any, ...] = (openai.OpenAI, openai.AsyncOpenAI)
@@ -13,53 +13,23 @@ _KINDS: tuple[Any, ...] = (openai.OpenAI, openai.AsyncOpenAI)
 _installed: list[Settings] = []
 
 
-def install(
-    *,
-    client: Client | None = None,
-    user_id: str | None = None,
-    device_id: str | None = None,
-    session_id: str | None = None,
-    conversation_id: str | None = None,
-    continue_within: float | None = None,
-    assistant_id: str | None = None,
-    stream_usage: bool = True,
-) -> None:
+def install(**options: Unpack[Options]) -> None:
     """
     Record the conversations of every `openai` client of the process, made before or after; the last call counts.
 
     A client that is wrapped by itself keeps its own settings, and is recorded once.
 
     Args:
-        client: Records; without it the process's default client, made from the environment.
-
-        user_id: The app's own id of the user.
-
-        device_id: The id of a device, for users who are not known.
-
-        session_id: The visit.
-
-        conversation_id: The conversation; without it one is recognised by its messages.
-
-        continue_within: Seconds that an unnamed conversation waits for its next message, 1,800 by default.
-
-        assistant_id: Which assistant answers.
-
-        stream_usage: Whether streams are asked for their usage where the app did not ask; the app does not see it.
+        options: The same as those of `wrap`.
 
     Raises:
         ConfigurationError: No client was given and the environment holds no key or no project id.
 
         InvalidArgument: An argument is of the wrong kind.
     """
-    _installed[:] = [
-        settings(
-            client,
-            Ids(user_id, device_id, session_id, conversation_id),
-            continue_within=continue_within,
-            assistant_id=assistant_id,
-            stream_usage=stream_usage,
-        )
-    ]
+    from mindlytics_openai._request_hook import watched  # noqa: PLC0415  # as in `_wrap`
+
+    _installed[:] = [settings(options)]
     for kind in _KINDS:
         if not _is_ours(kind):
             kind.request = watched(kind, kind.request, _settings_of)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from mindlytics_openai._surface import Answer, Collector, Surface
@@ -64,4 +65,9 @@ def _events(lines: list[bytes]) -> Iterator[Any]:
     for line in lines:
         data = line.removeprefix(_DATA).strip()
         if line.startswith(_DATA) and not data.startswith(_DONE):
-            yield json.loads(data)
+            # With attributes, as the SDK's own objects have them.
+            yield json.loads(data, object_hook=_with_attributes)
+
+
+def _with_attributes(fields: dict[str, Any]) -> SimpleNamespace:
+    return SimpleNamespace(**fields)

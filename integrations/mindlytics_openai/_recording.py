@@ -3,8 +3,7 @@
 import time
 import weakref
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mindlytics_core import Exchange, guarded
 from mindlytics_openai._surface import Answer, Question, Surface, ToolCall, asking_for
@@ -12,8 +11,7 @@ from mindlytics_openai._surface import Answer, Question, Surface, ToolCall, aski
 _UNREADABLE = "UnreadableAnswer"
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """The tools that an exchange waits for, and since when."""
 
     since: float
@@ -33,7 +31,6 @@ class Recording:
         surface: How its answer is read.
 
         question: What was asked.
-
     """
 
     def __init__(self, exchange: Exchange, surface: Surface, question: Question) -> None:
@@ -41,8 +38,15 @@ class Recording:
         self.surface = surface
         self._question = question
 
+    @property
+    def is_background(self) -> bool:
+        """Whether the answer is made in the background, and may be fetched by another request."""
+        return self._question.is_background
+
     def note_results(self) -> None:
         """Record the results of tools that this request brings."""
+        if not self._question.results:
+            return
         asked = _asked.pop(self.exchange, None)
         runtime = None if asked is None else (time.monotonic() - asked.since) * 1000
         calls = asked.calls if asked is not None else {}
@@ -61,7 +65,7 @@ class Recording:
             text = answer.calls[0].args if answer.calls else answer.text
             self.exchange.finish(text, model=answer.model or self._question.model, **self._known_by(answer))
 
-    def stop(self, answer: Answer, error: BaseException | None) -> None:
+    def stop(self, answer: Answer, error: BaseException | str | None) -> None:
         """The answer was left, cancelled or broken off; what has come so far is what the user saw."""
         self._note_usage(answer)
         self.exchange.interrupt(answer.text, error=error or "Interrupted", **self._known_by(answer))
@@ -90,7 +94,7 @@ class Recording:
 
     def _await_tools(self, answer: Answer) -> None:
         _asked[self.exchange] = _Asked(time.monotonic(), {call.id: call for call in answer.calls})
-        self.exchange.await_tools((*self._question.messages, asking_for(answer.calls)), answer_id=answer.id)
+        self.exchange.await_tools((*self.exchange.messages, asking_for(answer.calls)), answer_id=answer.id)
 
     def _note_usage(self, answer: Answer) -> None:
         usage = answer.usage

@@ -34,7 +34,7 @@ def surface_of(options: Any) -> Surface | None:
     """How the request is read, or None when it is not one that is recorded."""
     if options.method.lower() != "post":
         return None
-    return _SURFACES.get("/" + options.url.partition("?")[0].strip("/"))
+    return _SURFACES.get(options.url) or _SURFACES.get("/" + options.url.partition("?")[0].strip("/"))
 
 
 def body_of(options: Any) -> Mapping[str, Any]:

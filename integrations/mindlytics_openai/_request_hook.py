@@ -62,5 +62,5 @@ def _begin(openai_client: Any, options: Any, settings_of: SettingsOf, *, stream:
     with guarded("openai.request"):
         settings = settings_of(openai_client)
         if settings is not None:
-            call.begin(settings, openai_client.base_url, stream=stream)
+            call.begin(settings, openai_client, stream=stream)
     return call

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mindlytics_core import Ids, Message
+from mindlytics_core import Message
+from mindlytics_openai._body import forces_the_only_tool, ids_of, last_words
 from mindlytics_openai._content import shown, told_apart
 from mindlytics_openai._fields import as_list, as_text, read, text_or_none
 from mindlytics_openai._surface import ASSISTANT, Answer, Question, Surface, ToolCall, ToolResult, Usage, asking_for
@@ -12,9 +13,8 @@ _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 _RESULTS = {"function_call_output", "custom_tool_call_output"}
 _TEXT_EVENTS = {"response.output_text.delta", "response.refusal.delta"}
 _LAST_EVENTS = {"response.completed", "response.incomplete", "response.failed"}
-#: What a response says of itself when it holds an answer; `incomplete` ones were cut by a limit, as others are.
-_ANSWERED = {"completed", "incomplete", None}
 _PENDING = {"queued", "in_progress"}
+_FAILED = {"failed", "cancelled"}
 
 
 def question(body: Mapping[str, Any]) -> Question:
@@ -26,15 +26,13 @@ def question(body: Mapping[str, Any]) -> Question:
     conversation = body.get("conversation")
     return Question(
         messages=(*system, *_messages(items)),
-        user=next((shown(read(item, "content")) for item in reversed(items) if read(item, "role") == "user"), None),
+        user=last_words(items),
         results=tuple(_results(items)),
-        ids=Ids(
-            user_id=text_or_none(body.get("safety_identifier")) or text_or_none(body.get("user")),
-            conversation_id=text_or_none(conversation) or text_or_none(read(conversation, "id")),
-        ),
+        ids=ids_of(body, text_or_none(conversation) or text_or_none(read(conversation, "id"))),
         model=text_or_none(body.get("model")),
-        wants_call=_forces_the_only_tool(body),
+        wants_call=forces_the_only_tool(body.get("tool_choice"), as_list(body.get("tools"))),
         continues=text_or_none(body.get("previous_response_id")),
+        is_background=bool(body.get("background")),
     )
 
 
@@ -48,9 +46,9 @@ def answer(response: Any) -> Answer:
         model=text_or_none(read(response, "model")),
         usage=_usage(read(response, "usage")),
         calls=tuple(_calls(output)),
-        is_complete=status in _ANSWERED,
+        is_complete=status not in _PENDING,
         is_pending=status in _PENDING,
-        error=f"Response{as_text(status).title()}" if status in {"failed", "cancelled"} else None,
+        error=f"Response{as_text(status).title()}" if status in _FAILED else None,
     )
 
 
@@ -65,14 +63,14 @@ class Events:
 
     def add(self, part: Any) -> bool:
         """Take one event in; say whether the user sees something by it."""
-        kind = read(part, "type")
+        kind = getattr(part, "type", None)
         if kind in _TEXT_EVENTS:
-            self._texts.append(as_text(read(part, "delta")))
+            self._texts.append(as_text(getattr(part, "delta", None)))
             return True
         if kind in _LAST_EVENTS:
-            self._whole = answer(read(part, "response"))
+            self._whole = answer(getattr(part, "response", None))
         elif kind == "response.created":
-            begun = read(part, "response")
+            begun = getattr(part, "response", None)
             self._model, self._id = text_or_none(read(begun, "model")), text_or_none(read(begun, "id"))
         return False
 
@@ -145,13 +143,6 @@ def _usage(reported: Any) -> Usage | None:
         completion=read(reported, "output_tokens"),
         cached=read(read(reported, "input_tokens_details"), "cached_tokens"),
         reasoning=read(read(reported, "output_tokens_details"), "reasoning_tokens"),
-    )
-
-
-def _forces_the_only_tool(body: Mapping[str, Any]) -> bool:
-    choice = body.get("tool_choice")
-    return (
-        len(as_list(body.get("tools"))) == 1 and isinstance(choice, Mapping) and choice.get("type") != "allowed_tools"
     )
 
 

@@ -1,6 +1,8 @@
 """What `wrap` and `install` were given."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from typing_extensions import TypedDict
 
 from mindlytics_core import Client, Ids, check_name, default_client
 
@@ -8,17 +10,49 @@ from mindlytics_core import Client, Ids, check_name, default_client
 CONTINUE_WITHIN = 1800.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Options(TypedDict, total=False):
     """
-    How the calls of a client are recorded.
+    How the calls of a client are recorded; the same for `wrap` and `install`.
+
+    Attributes:
+        client: Records; without it the process's default client, made from the environment.
+
+        user_id: The app's own id of the user.
+
+        device_id: The id of a device, for users who are not known.
+
+        session_id: The visit.
+
+        conversation_id: The conversation; without it one is recognised by its messages.
+
+        continue_within: Seconds that an unnamed conversation waits for its next message, 1,800 by default.
+
+        assistant_id: Which assistant answers.
+
+        stream_usage: Whether streams are asked for their usage where the app did not ask, which is so by default;
+            the app does not see it.
+    """
+
+    client: Client | None
+    user_id: str | None
+    device_id: str | None
+    session_id: str | None
+    conversation_id: str | None
+    continue_within: float | None
+    assistant_id: str | None
+    stream_usage: bool
+
+
+class Settings(NamedTuple):
+    """
+    The same, checked, and filled in where nothing was given.
 
     Attributes:
         client: Records.
 
         is_default: Whether it is the process's own client, because none was given.
 
-        ids: Ids given to `wrap`.
+        ids: Ids given.
 
         continue_within: Seconds that an unnamed conversation waits for its next exchange.
 
@@ -39,30 +73,33 @@ class Settings:
         return default_client() if self.is_default and self.client.is_closed else self.client
 
 
-def settings(
-    client: Client | None,
-    ids: Ids,
-    *,
-    continue_within: float | None,
-    assistant_id: str | None,
-    stream_usage: bool,
-) -> Settings:
+def settings(options: Options) -> Settings:
     """
     Check what was given, and fill in what was not.
 
     Raises:
+        TypeError: There is no such option.
+
         ConfigurationError: No client was given and the environment holds no key or no project id.
 
         InvalidArgument: An argument is of the wrong kind.
     """
+    unknown = options.keys() - Options.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"there is no option {', '.join(sorted(unknown))}")
+    ids = Ids(
+        options.get("user_id"), options.get("device_id"), options.get("session_id"), options.get("conversation_id")
+    )
+    assistant_id = options.get("assistant_id")
     for value in (ids.user_id, ids.device_id, ids.session_id, ids.conversation_id, assistant_id):
         if value is not None:
             check_name("an id", value)
+    client, wait = options.get("client"), options.get("continue_within")
     return Settings(
         client=client or default_client(),
         is_default=client is None,
         ids=ids,
-        continue_within=CONTINUE_WITHIN if continue_within is None else continue_within,
+        continue_within=CONTINUE_WITHIN if wait is None else wait,
         assistant_id=assistant_id,
-        stream_usage=stream_usage,
+        stream_usage=options.get("stream_usage", True),
     )

@@ -1,9 +1,10 @@
 """Watching a stream while the app reads it: the stream stays the SDK's own object, only its source is watched."""
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from mindlytics_core import call_guarded, guarded
+from mindlytics_openai._background_jobs import settle
 from mindlytics_openai._recording import Recording
 from mindlytics_openai._response_hooks import Hooks
 from mindlytics_openai._surface import Collector
@@ -28,9 +29,9 @@ class Observer:
         self._collector = collector
         self._hides_usage = hides_usage
         self._hooks = Hooks()
-        #: Takes parts in; None when the stream is over, or could not be read.
-        self._taker: Generator[None, Any, None] | None = self._take()
-        next(self._taker)
+        #: False when the stream is over, or could not be read.
+        self._is_open = True
+        self._has_begun = False
 
     def watch(self, stream: Any) -> None:
         """Be told of everything that happens to a stream of the SDK's."""
@@ -55,13 +56,15 @@ class Observer:
 
     def passes(self, part: Any) -> bool:
         """Note one part; say whether the app gets it."""
-        if self._taker is not None:
-            try:
-                self._taker.send(part)
-            except StopIteration:
-                # The guard inside has swallowed a fault of ours: what was read is not what the user saw.
+        if self._is_open:
+            shows = call_guarded("openai.stream", self._collector.add, part)
+            if shows is None:
+                # A fault of ours was swallowed: what was read is not what the user saw.
                 self._release()
                 self._recording.give_up()
+            elif shows and not self._has_begun:
+                self._has_begun = True
+                call_guarded("openai.first_token", self._recording.exchange.first_token)
         return not (self._hides_usage and call_guarded("openai.usage", _is_usage, part))
 
     def over(self, error: BaseException) -> None:
@@ -73,35 +76,19 @@ class Observer:
         if not self.is_reading:
             self._conclude(None)
 
-    def _take(self) -> Generator[None, Any, None]:
-        """Take parts in; a coroutine, because one guard around all of them costs less than one around each."""
-        has_begun = False
-        add = self._collector.add
-        with guarded("openai.stream"):
-            while True:
-                if add((yield)) and not has_begun:
-                    has_begun = True
-                    self._recording.exchange.first_token()
-
     def _parts_of(self, read: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **kwargs: _watched(read(*args, **kwargs), self)
 
     def _conclude(self, error: BaseException | None) -> None:
-        if self._taker is None:
+        if not self._is_open:
             return
         self._release()
         with self._recording.closing("openai.stream_end"):
-            answer = self._collector.answer()
-            if answer.is_complete or answer.error:
-                self._recording.complete(answer)
-            else:
-                self._recording.stop(answer, error)
+            settle(self._recording, self._collector.answer(), error)
 
     def _release(self) -> None:
-        taker, self._taker = self._taker, None
+        self._is_open = False
         with guarded("openai.unhook"):
-            if taker is not None:
-                taker.close()
             self._hooks.undo()
 
 
@@ -136,7 +123,7 @@ def _is_usage(part: Any) -> bool:
     return False
 
 
-class Parts:
+class _Source:
     """
     A stream's source, watched.
 
@@ -146,12 +133,16 @@ class Parts:
         observer: Is told.
     """
 
-    def __init__(self, source: Iterator[Any], observer: Observer | _Unwatched) -> None:
+    def __init__(self, source: Any, observer: Observer | _Unwatched) -> None:
         self._source = source
         self._observer = observer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
+
+
+class Parts(_Source):
+    """The source of a sync stream."""
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -171,22 +162,8 @@ class Parts:
                 return part
 
 
-class AsyncParts:
-    """
-    An async stream's source, watched.
-
-    Args:
-        source: The SDK's own.
-
-        observer: Is told.
-    """
-
-    def __init__(self, source: AsyncIterator[Any], observer: Observer | _Unwatched) -> None:
-        self._source = source
-        self._observer = observer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+class AsyncParts(_Source):
+    """The source of an async stream."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self

@@ -1,8 +1,7 @@
 """What is read from a request and from its answer: the same few facts, whichever surface was called."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mindlytics_core import Ids, Message
 
@@ -10,8 +9,7 @@ ASSISTANT = "assistant"
 NO_IDS = Ids()
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(NamedTuple):
     """
     One tool that the model asked for.
 
@@ -28,8 +26,7 @@ class ToolCall:
     args: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(NamedTuple):
     """
     What a tool gave back, as the app sends it to the model.
 
@@ -46,8 +43,7 @@ class ToolResult:
     result: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What one model call used, in tokens; None where the server did not say."""
 
     prompt: int | None = None
@@ -56,8 +52,7 @@ class Usage:
     reasoning: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """
     What a request says.
 
@@ -77,6 +72,8 @@ class Question:
         wants_call: Whether the only tool offered is forced, so that the call of it is the answer: structured output.
 
         continues: The answer that it goes on from, where the server keeps the messages.
+
+        is_background: Whether the answer is made in the background, and may be fetched by another request.
     """
 
     messages: tuple[Message, ...] = ()
@@ -87,10 +84,10 @@ class Question:
     choices: int = 1
     wants_call: bool = False
     continues: str | None = None
+    is_background: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """
     What came back, or what has come back so far.
 
@@ -134,8 +131,7 @@ class Collector(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Surface:
+class Surface(NamedTuple):
     """
     One kind of request that is recorded.
 

@@ -4,10 +4,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from mindlytics_core import Client, Ids, InvalidArgument
+from typing_extensions import Unpack
+
+from mindlytics_core import InvalidArgument
 from mindlytics_openai._openai import openai
-from mindlytics_openai._request_hook import watched
-from mindlytics_openai._settings import Settings, settings
+from mindlytics_openai._settings import Options, Settings, settings
 
 C = TypeVar("C", bound=openai.OpenAI | openai.AsyncOpenAI)
 
@@ -19,19 +20,7 @@ PLAIN = "_mindlytics_plain"
 _RECORDS = "_mindlytics_records"
 
 
-def wrap(
-    openai_client: C,
-    /,
-    *,
-    client: Client | None = None,
-    user_id: str | None = None,
-    device_id: str | None = None,
-    session_id: str | None = None,
-    conversation_id: str | None = None,
-    continue_within: float | None = None,
-    assistant_id: str | None = None,
-    stream_usage: bool = True,
-) -> C:
+def wrap(openai_client: C, /, **options: Unpack[Options]) -> C:
     """
     Record the conversations that are held through a client; the client itself is changed and given back.
 
@@ -40,21 +29,8 @@ def wrap(
     Args:
         openai_client: Any `openai` client, sync or async, or a subclass of one.
 
-        client: Records; without it the process's default client, made from the environment.
-
-        user_id: The app's own id of the user.
-
-        device_id: The id of a device, for users who are not known.
-
-        session_id: The visit.
-
-        conversation_id: The conversation; without it one is recognised by its messages.
-
-        continue_within: Seconds that an unnamed conversation waits for its next message, 1,800 by default.
-
-        assistant_id: Which assistant answers.
-
-        stream_usage: Whether streams are asked for their usage where the app did not ask; the app does not see it.
+        options: `client`, which records; `user_id`, `device_id`, `session_id`, `conversation_id`, `assistant_id`,
+            `continue_within`, `stream_usage`.
 
     Raises:
         ConfigurationError: No client was given and the environment holds no key or no project id.
@@ -64,14 +40,7 @@ def wrap(
     if not isinstance(openai_client, openai.OpenAI | openai.AsyncOpenAI):
         raise InvalidArgument(f"wrap takes an openai client, not a {type(openai_client).__name__}")
     if own_settings(openai_client) is None:
-        given = settings(
-            client,
-            Ids(user_id, device_id, session_id, conversation_id),
-            continue_within=continue_within,
-            assistant_id=assistant_id,
-            stream_usage=stream_usage,
-        )
-        _become_recording(openai_client, given)
+        _become_recording(openai_client, settings(options))
     return openai_client
 
 
@@ -109,6 +78,9 @@ def _become_recording(openai_client: Any, given: Settings) -> None:
 
 def _recording_class(base: type) -> type:
     """A class that is `base` in all but its requests; with one base only, so that instances can change into it."""
+    # All that reads requests and answers is loaded with the first client that records: an import alone costs little.
+    from mindlytics_openai._request_hook import watched  # noqa: PLC0415
+
     plain: Any = base
     members = {
         "__module__": base.__module__,

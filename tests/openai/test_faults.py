@@ -78,7 +78,7 @@ async def test_an_async_stream_is_unharmed(provider: Any, client: Client, say: A
 def test_a_stream_that_could_not_be_read_is_a_failure_of_ours_and_not_an_interruption(
     provider: Any, recording: Any, arrived: Any, say: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_chat.Chunks, "_add_choice", fault)
+    monkeypatch.setattr(_chat.Chunks, "add", fault)
     provider.answers(say.spoken("Hi ", "there"))
 
     assert len(list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))) == 4

@@ -273,6 +273,21 @@ def test_a_tool_loop_that_the_server_keeps_is_found_by_its_name_or_its_items_onc
     assert (found[4]["conversation"], found[4]["turn"], found[4]["user"]) == ("C1", "T2", "And?")
 
 
+def test_a_tool_loop_that_names_the_response_before_it_and_repeats_its_items_is_one_turn(
+    provider: Any, recording: Any, arrived: Any
+):
+    asking = response(call("c1", "clock", "{}"), response_id="r2")
+    provider.answers(response(message("Hi there")), asking, response(message("Hi there"), response_id="r3"))
+    recording.responses.create(model="tiny", input="Hello?", tools=TOOLS)
+    given = [{"role": "user", "content": "Hello?"}]
+    given += recording.responses.create(model="tiny", input=given, previous_response_id="r1", tools=TOOLS).output
+    given.append({"type": "function_call_output", "call_id": "c1", "output": "ten"})
+    recording.responses.create(model="tiny", input=given, previous_response_id="r1", tools=TOOLS)
+
+    called, turn = ({**event, "turn": "T2"} for event in LOOP[2:])
+    assert arrived() == [*OPENED, TURN, called, turn]
+
+
 def test_pictures_are_named(provider: Any, recording: Any, arrived: Any):
     provider.answers(response(message("Hi there")))
     content = [{"type": "input_text", "text": "What?"}, {"type": "input_image", "image_url": "data:" + "A" * 999}]
@@ -298,3 +313,44 @@ def test_a_background_job_that_was_cancelled_is_a_failed_turn(provider: Any, rec
         recording.responses.retrieve(job.id)
     recording.responses.cancel(job.id)
     assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "ResponseCancelled"}]
+
+
+def test_a_background_job_is_one_turn_when_it_is_fetched_as_a_stream(
+    provider: Any, recording: Any, arrived: Any, say: Any
+):
+    provider.answers(
+        {**response(status="queued"), "usage": None},
+        say.Parts(events("Hi ", "there", last=None)),
+        say.Parts(events("Hi ", "there")),
+    )
+    job = recording.responses.create(model="tiny", input="Hello?", background=True)
+    with recording.responses.retrieve(job.id, stream=True) as stream:
+        assert next(stream).type == "response.created"
+    assert arrived() == OPENED
+    assert len(list(recording.responses.retrieve(job.id, stream=True, starting_after=1))) == len(events("Hi ", "there"))
+    assert arrived() == [*OPENED, {**TURN, "time_to_first_token_ms": "ms"}]
+
+
+def test_a_background_stream_that_was_left_is_one_turn_when_the_rest_is_fetched(
+    provider: Any, recording: Any, arrived: Any, say: Any
+):
+    provider.answers(say.Parts(events("Hi ", "there", last=None)), response(message("Hi there")))
+    with recording.responses.create(model="tiny", input="Hello?", background=True, stream=True) as stream:
+        next(stream)
+        assert next(stream).delta == "Hi "
+    assert arrived() == OPENED
+    assert recording.responses.retrieve("r1").output_text == "Hi there"
+    assert arrived() == [*OPENED, {**TURN, "time_to_first_token_ms": "ms"}]
+
+
+@pytest.mark.parametrize("raw", ["with_raw_response", "with_streaming_response"])
+def test_a_background_job_that_is_fetched_as_an_http_response(provider: Any, recording: Any, arrived: Any, raw: str):
+    provider.answers({**response(status="queued"), "usage": None}, response(message("Hi there")))
+    job = recording.responses.create(model="tiny", input="Hello?", background=True)
+    fetch = getattr(recording.responses, raw).retrieve
+    if raw == "with_raw_response":
+        assert fetch(job.id).parse().output_text == "Hi there"
+    else:
+        with fetch(job.id) as answer:
+            assert answer.parse().output_text == "Hi there"
+    assert arrived() == [*OPENED, TURN]

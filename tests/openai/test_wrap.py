@@ -200,6 +200,13 @@ def test_a_wrong_id_is_refused_at_once(provider: Any, client: Client, wrong: Any
         wrap(provider.client(), client=client, **wrong)
 
 
+def test_an_unknown_option_is_refused_at_once(provider: Any, client: Client):
+    with pytest.raises(TypeError, match="user_name"):
+        wrap(provider.client(), client=client, user_name="ann")
+    with pytest.raises(TypeError, match="user_name"):
+        mindlytics_openai.install(client=client, user_name="ann")
+
+
 def test_what_is_no_client_is_refused_at_once(client: Client):
     with pytest.raises(InvalidArgument):
         wrap(object(), client=client)
