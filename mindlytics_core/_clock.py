@@ -32,15 +32,14 @@ class Clock:
 
 def iso(wall: float) -> str:
     """Write seconds since 1970 as ISO 8601 with offset, to the microsecond."""
-    micros = round(wall * 1_000_000)
-    second, fraction = divmod(micros, 1_000_000)
-    return f"{_to_the_second(second)}.{fraction:06d}+00:00"
+    micros = str(round(wall * 1_000_000)).zfill(7)
+    return f"{_to_the_second(micros[:-6])}.{micros[-6:]}+00:00"
 
 
 @functools.lru_cache(maxsize=8)
-def _to_the_second(second: int) -> str:
+def _to_the_second(second: str) -> str:
     """Most events share their second with others; formatting it is the dear part."""
-    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")[:-6]
+    return datetime.fromtimestamp(int(second), UTC).isoformat(timespec="seconds")[:-6]
 
 
 def timestamp(value: datetime | str | None, wall: Callable[[], float]) -> str:

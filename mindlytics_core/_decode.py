@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from mindlytics_core import _model as model
-from mindlytics_core import _wire
+from mindlytics_core import _shapes, _wire
 from mindlytics_core._model import Identity
 from mindlytics_core.exceptions import InvalidArgument
 
@@ -20,7 +20,7 @@ def event_from_json(data: object) -> model.Event:
     Raises:
         InvalidArgument: It is no such event, or has no timestamp with an offset.
     """
-    wire: dict[str, Any] = dict(_wire.check(data))
+    wire: dict[str, Any] = dict(_shapes.check(data))
     common = {
         "session_id": wire["session_id"],
         "timestamp": _checked_time(wire.get("timestamp")),

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 from mindlytics_core import _guard, _model, _stats
@@ -21,7 +20,12 @@ _TEXTS: Mapping[type[Event], tuple[str, ...]] = {
     _model.Turn: ("user", "assistant"),
     _model.FunctionCalled: ("args", "result"),
 }
-_SCALARS = ("properties", "attributes", "traits")
+#: The field with an event's scalars, where that is not `properties`.
+_SCALARS: Mapping[type[Event], str] = {
+    _model.SessionStarted: "attributes",
+    _model.SessionEnded: "attributes",
+    _model.UserIdentified: "traits",
+}
 
 
 class Editor:
@@ -45,6 +49,10 @@ class Editor:
         self._redact = tuple(redact)
         self._sample_rate = sample_rate
         self._before_send = before_send
+        #: The event to send, or the reason why there is none.
+        self.edit: Callable[[Event], Event | str] = self._edit
+        if capture_content and not self._redact and sample_rate >= 1 and before_send is None:
+            self.edit = fitted
 
     def keeps(self, conversation_id: str) -> bool:
         """Whether a conversation is recorded: decided by its id alone, so that every process decides alike."""
@@ -53,8 +61,7 @@ class Editor:
         digest = hashlib.blake2b(conversation_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest) < self._sample_rate * 2.0**64
 
-    def edit(self, event: Event) -> Event | str:
-        """The event to send, or the reason why there is none."""
+    def _edit(self, event: Event) -> Event | str:
         conversation_id: str | None = getattr(event, "conversation_id", None)
         if conversation_id is not None and not self.keeps(conversation_id):
             return _stats.SAMPLED_OUT
@@ -74,14 +81,14 @@ class Editor:
 def without_content(event: Event) -> Event:
     """The event with the lengths of its texts in place of them."""
     if isinstance(event, _model.Turn):
-        return replace(event, user="", assistant="", properties=_lengths(event))
+        return event.replace(user="", assistant="", properties=_lengths(event))
     if isinstance(event, _model.FunctionCalled):
-        return replace(event, args=None, result=None, properties=_lengths(event))
+        return event.replace(args=None, result=None, properties=_lengths(event))
     if isinstance(event, _model.Tracked) and event.name in (_model.TURN_FAILED, _model.TURN_SUSPENDED):
         properties = dict(event.properties)
         if isinstance(user := properties.pop("user", None), str):
             properties["user_chars"] = len(user)
-        return replace(event, properties=properties)
+        return event.replace(properties=properties)
     return event
 
 
@@ -101,7 +108,7 @@ def redacted(event: Event, redactors: Sequence[Redactor]) -> Event:
     properties: Mapping[str, Scalar] | None = getattr(event, "properties", None)
     if properties:
         changed["properties"] = {name: clean(value) for name, value in properties.items()}
-    return replace(event, **changed) if changed else event
+    return event.replace(**changed) if changed else event
 
 
 def fitted(event: Event) -> Event:
@@ -111,17 +118,23 @@ def fitted(event: Event) -> Event:
     For each there is a property with its whole length (`user_chars`), and `truncated_chars` says how much is
     missing in all.
     """
-    names = _TEXTS.get(type(event), ())
-    groups = {group: found for group in _SCALARS if (found := getattr(event, group, None))}
-    texts = {name: text for name in names if _is_long(text := getattr(event, name))}
-    if not texts and not any(_is_long(value) for group in groups.values() for value in group.values()):
-        return event
-    changed: dict[str, Any] = {group: _shortened(values) for group, values in groups.items()}
-    if texts:
-        # What is in a property's name already is somebody else's.
-        changed["properties"] = {**changed.get("properties", {}), **_notes(texts, changed.get("properties", {}))}
+    kind = type(event)
+    for name in _TEXTS.get(kind, ()):
+        text = getattr(event, name)
+        if text is not None and len(text) > MAX_TEXT_CHARS:
+            return _cut(event)
+    values: Mapping[str, Scalar] | None = getattr(event, _SCALARS.get(kind, "properties"), None)
+    return _cut(event) if values and any(map(_is_long, values.values())) else event
+
+
+def _cut(event: Event) -> Event:
+    group = _SCALARS.get(type(event), "properties")
+    texts = {name: text for name in _TEXTS.get(type(event), ()) if _is_long(text := getattr(event, name))}
+    values = _shortened(getattr(event, group))
+    # What is in a property's name already is somebody else's.
+    changed: dict[str, Any] = {group: {**values, **_notes(texts, values)}}
     changed |= {name: text[:MAX_TEXT_CHARS] for name, text in texts.items()}
-    return replace(event, **changed)
+    return event.replace(**changed)
 
 
 def _shortened(values: Mapping[str, Scalar]) -> dict[str, Scalar]:

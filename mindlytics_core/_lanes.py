@@ -151,9 +151,13 @@ class Lanes:
         self._hurry_to = self.last_number
         self.gate.hurry(last_chance=last_chance)
 
+    def may_send(self, now: float) -> bool:
+        """Whether a request may leave now, if there is anything to send."""
+        return len(self._on_their_way) < self._options.concurrency and self.gate.allows(now)
+
     def next_batch(self, now: float) -> Batch | None:
         """The batch to send now, or None. Each one must come back through `settle`."""
-        if len(self._on_their_way) >= self._options.concurrency or not self.gate.allows(now):
+        if not self.may_send(now):
             return None
         batch = self._again_batch() or self._new_batch(now)
         while batch is not None and self._limits.bare and not batch.bare:

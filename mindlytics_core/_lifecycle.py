@@ -2,7 +2,10 @@
 
 import threading
 from collections import OrderedDict
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
 
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS, Clock
@@ -40,7 +43,7 @@ class Recorder(Protocol):
         ...
 
 
-class _Last(NamedTuple):
+class _Last(msgspec.Struct):
     """
     What is known of an open conversation.
 
@@ -164,27 +167,53 @@ class Lifecycle:
             if running:
                 self._running[conversation_id] = running
 
-    def record(self, kind: type[_model.Event], at: str, **fields: Any) -> Receipt:
-        """Start the session if that is still to be done, and record one event."""
+    def record(self, kind: type[_model.Event], at: str, fields: Mapping[str, Any]) -> Receipt:
+        """
+        Start the session if that is still to be done, and record one event.
+
+        Args:
+            kind: What it is.
+
+            at: When.
+
+            fields: What this kind says besides where, when and who.
+        """
         with self.lock:
             self._start(at)
-            return self._emit(kind, at, **fields)
+            return self._emit(kind, at, None, fields)
 
     def record_in_conversation(
         self,
         kind: type[_model.Event],
         at: str,
         conversation_id: str | None,
-        *,
+        fields: dict[str, Any],
         identity: Identity | None = None,
-        **fields: Any,
     ) -> Receipt:
-        """Start session and conversation if that is still to be done, and record one event there."""
+        """
+        Start session and conversation if that is still to be done, and record one event there.
+
+        Args:
+            kind: What it is.
+
+            at: When.
+
+            conversation_id: Where; None for the session's own.
+
+            fields: What this kind says besides where, when and who; kept.
+
+            identity: Whose it is, where that is somebody else than the session's.
+        """
         with self.lock:
             inside = conversation_id or self._own()
-            self.start_conversation(inside, at, {}, identity)
-            receipt = self._emit(kind, at, identity, conversation_id=inside, **fields)
-            self._touch(inside, at)
+            if inside not in self._open:
+                self.start_conversation(inside, at, {}, identity)
+            fields["conversation_id"] = inside
+            receipt = self._emit(kind, at, identity, fields)
+            if (last := self._open.pop(inside, None)) is not None:
+                last.touched = self.touched
+                last.at = max(last.at, at)
+                self._open[inside] = last
             return receipt
 
     def start_conversation(
@@ -207,9 +236,8 @@ class Lifecycle:
             inside = conversation_id or self._own()
             if self.is_open(inside):
                 return NOT_TAKEN
-            receipt = self._emit(
-                _model.ConversationStarted, at, identity, conversation_id=inside, properties=properties
-            )
+            fields = {"conversation_id": inside, "properties": properties}
+            receipt = self._emit(_model.ConversationStarted, at, identity, fields)
             if not self._ended:
                 self._open[inside] = _Last(at, self.touched, identity)
                 self._finished.pop(inside, None)
@@ -242,7 +270,8 @@ class Lifecycle:
             self._parents = self._parents and self._parents - {which}
             self._finish(which)
             identity = last.identity if last else None
-            return self._emit(_model.ConversationEnded, at, identity, conversation_id=which, properties=properties)
+            fields = {"conversation_id": which, "properties": properties}
+            return self._emit(_model.ConversationEnded, at, identity, fields)
 
     def end(self, at: str | None, attributes: Properties) -> Receipt:
         """
@@ -299,7 +328,7 @@ class Lifecycle:
             return NOT_TAKEN
         self._start(at)
         self._end_conversations()
-        receipt = self._emit(_model.SessionEnded, at, attributes=attributes)
+        receipt = self._emit(_model.SessionEnded, at, None, {"attributes": attributes})
         self._recorder.ended(self)
         return receipt
 
@@ -313,20 +342,17 @@ class Lifecycle:
             self.touched = self._recorder.clock.monotonic()
             self._recorder.opened(self)
             if self._announce:
-                self._emit(_model.SessionStarted, at, attributes=self._attributes)
+                self._emit(_model.SessionStarted, at, None, {"attributes": self._attributes})
 
-    def _emit(self, kind: type[_model.Event], at: str, identity: Identity | None = None, **fields: Any) -> Receipt:
-        event = kind(session_id=self.session_id, timestamp=at, identity=identity or self.identity, **fields)
+    def _emit(self, kind: type[_model.Event], at: str, identity: Identity | None, fields: Mapping[str, Any]) -> Receipt:
+        identity = self.identity if identity is None else identity
+        event = kind(session_id=self.session_id, timestamp=at, identity=identity, **fields)
         if self._ended:
             return self._recorder.refuse(event)
-        self._last_at = max(self._last_at or at, at)
+        if self._last_at is None or self._last_at < at:
+            self._last_at = at
         self.touched = self._recorder.clock.monotonic()
         return self._record(event)
-
-    def _touch(self, conversation_id: str, at: str) -> None:
-        last = self._open.pop(conversation_id, None)
-        if last is not None:
-            self._open[conversation_id] = _Last(max(last.at, at), self.touched, last.identity)
 
     def _end_quietest(self) -> None:
         if len(self._open) > MOST_OPEN:

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, Self, TypeAlias
+
+import msgspec
 
 from mindlytics_core.exceptions import InvalidArgument
 
@@ -19,8 +20,7 @@ TURN_FAILED = "Turn Failed"
 TURN_SUSPENDED = "Turn Suspended"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """
     Who an event belongs to.
 
@@ -37,8 +37,7 @@ class Identity:
         return self.user_id is not None or self.device_id is not None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenBasedCost:
+class TokenBasedCost(msgspec.Struct, frozen=True):
     """
     What a model call used, counted in tokens.
 
@@ -68,8 +67,7 @@ class TokenBasedCost:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """
     What a model call cost, where the price is known.
 
@@ -90,8 +88,7 @@ class Cost:
 Usage: TypeAlias = TokenBasedCost | Cost
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """
     What every event says.
 
@@ -107,67 +104,67 @@ class Event:
     timestamp: str
     identity: Identity = Identity()
 
+    def replace(self, **changes: Any) -> Self:
+        """
+        Give a copy with other values, for `before_send` to send.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStarted(Event):
+        Args:
+            changes: The fields that change, by name.
+        """
+        return msgspec.structs.replace(self, **changes)
+
+
+class SessionStarted(Event, frozen=True, kw_only=True):
     """A user or device begins a visit."""
 
-    attributes: Properties = field(default_factory=dict)
+    attributes: Properties = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionEnded(Event):
+class SessionEnded(Event, frozen=True, kw_only=True):
     """The visit is over; the service ends the conversations that are still open in it."""
 
-    attributes: Properties = field(default_factory=dict)
+    attributes: Properties = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserIdentified(Event):
+class UserIdentified(Event, frozen=True, kw_only=True):
     """The session's user turns out to be `id`, or gets traits."""
 
     id: str | None = None
     device_id: str | None = None
-    traits: Properties = field(default_factory=dict)
+    traits: Properties = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserAliased(Event):
+class UserAliased(Event, frozen=True, kw_only=True):
     """`id` and `previous_id` are the same user; `id` becomes the primary one."""
 
     id: str
     previous_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tracked(Event):
+class Tracked(Event, frozen=True, kw_only=True):
     """An event with a name of the app's own choice."""
 
     name: str
     conversation_id: str | None = None
-    properties: Properties = field(default_factory=dict)
+    properties: Properties = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationEvent(Event):
+class ConversationEvent(Event, frozen=True, kw_only=True):
     """What every event inside a conversation says."""
 
     conversation_id: str
-    properties: Properties = field(default_factory=dict)
+    properties: Properties = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationStarted(ConversationEvent):
+class ConversationStarted(ConversationEvent, frozen=True, kw_only=True):
     """A thread of turns begins."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationEnded(ConversationEvent):
+class ConversationEnded(ConversationEvent, frozen=True, kw_only=True):
     """A thread of turns is over; only now the service analyses it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn(ConversationEvent):
+class Turn(ConversationEvent, frozen=True, kw_only=True):
     """What the user said and what the assistant finally answered."""
 
     user: str
@@ -176,15 +173,13 @@ class Turn(ConversationEvent):
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageReported(ConversationEvent):
+class UsageReported(ConversationEvent, frozen=True, kw_only=True):
     """Model usage that belongs to the conversation but to no turn's final answer."""
 
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionCalled(ConversationEvent):
+class FunctionCalled(ConversationEvent, frozen=True, kw_only=True):
     """
     One tool run.
 

@@ -44,23 +44,26 @@ class Sum:
     Who finds another one adding leaves the amount behind, for that one or the next to add.
     """
 
-    __slots__ = ("_adding", "_left", "_total")
+    __slots__ = ("_adding", "_left", "total")
 
     def __init__(self) -> None:
-        self._total = 0
+        #: The sum so far.
+        self.total = 0
         self._left: deque[int] = deque()
         self._adding = threading.Lock()
 
     def add(self, amount: int) -> int:
         """Add, and give the total."""
-        self._left.append(amount)
-        if self._adding.acquire(blocking=False):
+        if not self._adding.acquire(False):  # by name it takes twice as long
+            self._left.append(amount)
+        else:
             try:
+                self.total += amount
                 while self._left:
-                    self._total += self._left.popleft()
+                    self.total += self._left.popleft()
             finally:
                 self._adding.release()
-        return self._total
+        return self.total
 
 
 class Tally:

@@ -11,6 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from mindlytics_core import _refused, _stats
 from mindlytics_core._adopted import Adopted
 from mindlytics_core._chunks import Chunk, Damaged, chunked
@@ -124,7 +126,7 @@ class Store:
             return item
         try:
             logs = self._logs or self._open_logs()
-            return item._replace(row=logs.write(record(item.session_id, item.body)))
+            return replace(item, row=logs.write(record(item.session_id, item.body)))
         except ERRORS:
             # The worker will meet the same fault, and report it.
             return item
@@ -150,7 +152,7 @@ class Store:
         with FORKS.no_fork():
             self._write()
         if goes_on:
-            return [item._replace(row=rows[place]) for place, item in enumerate(items)]
+            return [replace(item, row=rows[place]) for place, item in enumerate(items)]
         self._put_behind(dict.fromkeys(rows.values()), held_bytes)
         return []
 
@@ -322,7 +324,7 @@ class Store:
         self._backlog.popleft()
         self._backlog_events -= row.left
         row.is_behind = False
-        return [item._replace(row=row) for item in items]
+        return [replace(item, row=row) for item in items]
 
     def _read_row(self, row: Row, file: OpenFile) -> list[Item]:
         found = file.file.read(row.number - 1)

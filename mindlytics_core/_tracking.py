@@ -1,8 +1,9 @@
 """What is tracked by hand in a session: events, turns, usage, tool runs, who the user is, and the ends."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
+
+import msgspec
 
 from mindlytics_core import _clock, _model
 from mindlytics_core._lifecycle import Lifecycle
@@ -30,6 +31,8 @@ class Tracking:
         self._lifecycle = lifecycle
         self._named_conversation_id = conversation_id
         self._closed = False
+        #: Whether nothing needs to be looked at before an event.
+        self._is_ready = False
 
     @property
     def session_id(self) -> str:
@@ -115,9 +118,10 @@ class Tracking:
         _model.check_name("event", event)
         checked = _model.check_properties("properties", properties)
         inside = self._conversation(conversation_id) or self.conversation_id
+        fields = {"name": event, "properties": checked}
         if inside is None:
-            return self._lifecycle.record(_model.Tracked, at, name=event, properties=checked)
-        return self._lifecycle.record_in_conversation(_model.Tracked, at, inside, name=event, properties=checked)
+            return self._lifecycle.record(_model.Tracked, at, fields)
+        return self._lifecycle.record_in_conversation(_model.Tracked, at, inside, fields)
 
     def track_conversation_turn(
         self,
@@ -158,10 +162,12 @@ class Tracking:
             conversation_id,
             timestamp,
             properties,
-            user=_model.check_text("user", user),
-            assistant=_model.check_text("assistant", assistant),
-            assistant_id=_optional_text("assistant_id", assistant_id),
-            usage=_checked_usage(usage),
+            {
+                "user": _model.check_text("user", user),
+                "assistant": _model.check_text("assistant", assistant),
+                "assistant_id": None if assistant_id is None else _model.check_text("assistant_id", assistant_id),
+                "usage": None if usage is None else _checked_usage(usage),
+            },
         )
 
     def track_conversation_usage(
@@ -192,10 +198,11 @@ class Tracking:
 
             SessionClosed: The session was flushed and closed.
         """
-        if (usage is None) == (cost is None):
+        reported = cost if usage is None else usage
+        if reported is None or (usage is not None and cost is not None):
             raise InvalidArgument("track_conversation_usage needs usage=… (or cost=…), one of them")
         return self._track_in_conversation(
-            _model.UsageReported, conversation_id, timestamp, properties, usage=_checked_usage(usage or cost)
+            _model.UsageReported, conversation_id, timestamp, properties, {"usage": _checked_usage(reported)}
         )
 
     def track_function_call(
@@ -239,10 +246,12 @@ class Tracking:
             conversation_id,
             timestamp,
             properties,
-            name=_model.check_name("name", name),
-            args=_optional_text("args", args),
-            result=_optional_text("result", result),
-            runtime=None if runtime is None else round(runtime),
+            {
+                "name": _model.check_name("name", name),
+                "args": None if args is None else _model.check_text("args", args),
+                "result": None if result is None else _model.check_text("result", result),
+                "runtime": None if runtime is None else round(runtime),
+            },
         )
 
     def user_identify(
@@ -281,7 +290,8 @@ class Tracking:
             if id is None and device_id is None:
                 id, device_id = known.user_id, known.device_id  # noqa: A001  # the public SDK's name
             # The event still carries the identity so far: that is how the service links the two.
-            receipt = self._lifecycle.record(_model.UserIdentified, at, id=id, device_id=device_id, traits=checked)
+            fields = {"id": id, "device_id": device_id, "traits": checked}
+            receipt = self._lifecycle.record(_model.UserIdentified, at, fields)
             self._lifecycle.identity = Identity(id or known.user_id, device_id or known.device_id)
             return receipt
 
@@ -311,8 +321,8 @@ class Tracking:
         _model.check_name("id", id)
         _model.check_name("previous_id", previous_id)
         with self._lifecycle.lock:
-            receipt = self._lifecycle.record(_model.UserAliased, at, id=id, previous_id=previous_id)
-            self._lifecycle.identity = replace(self.identity, user_id=id)
+            receipt = self._lifecycle.record(_model.UserAliased, at, {"id": id, "previous_id": previous_id})
+            self._lifecycle.identity = msgspec.structs.replace(self.identity, user_id=id)
             return receipt
 
     def end_conversation(
@@ -359,12 +369,22 @@ class Tracking:
         return self._lifecycle.end(at, checked)
 
     def _at(self, timestamp: When) -> str:
+        if not self._is_ready:
+            self._get_ready()
+        return _clock.iso(self._clock.wall()) if timestamp is None else _clock.timestamp(timestamp, self._clock.wall)
+
+    def _get_ready(self) -> None:
+        """Called before the first event, and before each one after the end."""
         if self._closed:
             raise SessionClosed(
                 "This session was closed by flush() or by the end of its `with` block and takes no more events. "
                 "Use flush_and_continue() to go on afterwards, or create_session() for another one."
             )
-        return _clock.timestamp(timestamp, self._clock.wall)
+        self._is_ready = True
+
+    def _close(self) -> None:
+        self._closed = True
+        self._is_ready = False
 
     def _track_in_conversation(
         self,
@@ -372,15 +392,16 @@ class Tracking:
         conversation_id: str | None,
         timestamp: When,
         properties: Properties | None,
-        **fields: Any,
+        fields: dict[str, Any],
     ) -> Receipt:
         at = self._at(timestamp)
-        checked = _model.check_properties("properties", properties)
-        inside = self._conversation(conversation_id)
-        return self._lifecycle.record_in_conversation(kind, at, inside, properties=checked, **fields)
+        fields["properties"] = {} if properties is None else _model.check_properties("properties", properties)
+        return self._lifecycle.record_in_conversation(kind, at, self._conversation(conversation_id), fields)
 
     def _conversation(self, conversation_id: str | None) -> str | None:
-        return _optional_name("conversation_id", conversation_id) or self._named_conversation_id
+        if conversation_id is None:
+            return self._named_conversation_id
+        return _model.check_name("conversation_id", conversation_id)
 
     def _conversation_to_end(self, conversation_id: str | None) -> str | None:
         named = self._conversation(conversation_id)
@@ -397,11 +418,7 @@ def _optional_name(what: str, value: str | None) -> str | None:
     return None if value is None else _model.check_name(what, value)
 
 
-def _optional_text(what: str, value: str | None) -> str | None:
-    return None if value is None else _model.check_text(what, value)
-
-
-def _checked_usage(usage: Usage | None) -> Usage | None:
-    if usage is not None and not isinstance(usage, _model.TokenBasedCost | _model.Cost):
+def _checked_usage(usage: Usage) -> Usage:
+    if not isinstance(usage, _model.TokenBasedCost | _model.Cost):
         raise InvalidArgument(f"usage must be a TokenBasedCost or a Cost, not a {type(usage).__name__}")
     return usage

@@ -1,25 +1,10 @@
-"""
-Events as the service's documented JSON, both ways.
+"""Events as the service's documented JSON. Source: the Mindlytics API document, `/bc/v1/events/*`."""
 
-The only place that knows the wire's names. Source: the Mindlytics API document, `/bc/v1/events/*`.
-The shapes below are what `encode` writes and what a receiver checks with `parse`.
-"""
-
-import functools
+from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, NotRequired, TypeAlias
+from typing import Any
 
-import pydantic_core
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    with_config,
-)
-from typing_extensions import TypedDict
+import msgspec
 
 from mindlytics_core import _model as model
 from mindlytics_core.exceptions import InvalidArgument
@@ -32,117 +17,8 @@ CONVERSATION_TURN = "Conversation Turn"
 CONVERSATION_USAGE = "Conversation Usage"
 CONVERSATION_FUNCTION = "Conversation Function"
 
-Id: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
-Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=model.MAX_NAME_CHARS)]
-Flat: TypeAlias = dict[str, str | bool | int | float]
 
-
-class Common(TypedDict):
-    """The fields of every event; one that is not set is left out, never null."""
-
-    session_id: Id
-    timestamp: NotRequired[Id]
-    user_id: NotRequired[Id]
-    device_id: NotRequired[Id]
-
-
-@with_config(ConfigDict(extra="allow"))
-class StartSession(Common):
-    """A session starts; `id` is its user."""
-
-    type: Literal["start_session"]
-    id: NotRequired[Name]
-    attributes: NotRequired[Flat]
-
-
-@with_config(ConfigDict(extra="allow"))
-class EndSession(Common):
-    """A session ends."""
-
-    type: Literal["end_session"]
-    attributes: NotRequired[Flat]
-
-
-@with_config(ConfigDict(extra="allow"))
-class Identify(Common):
-    """The session's user gets an id or traits."""
-
-    type: Literal["identify"]
-    id: NotRequired[Name]
-    traits: NotRequired[Flat]
-
-
-@with_config(ConfigDict(extra="allow"))
-class Alias(Common):
-    """Two ids are one user."""
-
-    type: Literal["alias"]
-    id: Name
-    previous_id: Name
-
-
-@with_config(ConfigDict(extra="allow"))
-class Track(Common):
-    """Everything else: custom events, and all that happens in a conversation."""
-
-    type: Literal["track"]
-    event: Name
-    conversation_id: NotRequired[Id]
-    properties: NotRequired[Flat]
-
-
-#: What each conversation event must carry: any one of these groups of properties, with their types.
-_NUMBER = (int, float)
-_REQUIRED: dict[str, list[dict[str, type | tuple[type, ...]]]] = {
-    CONVERSATION_STARTED: [{}],
-    CONVERSATION_ENDED: [{}],
-    CONVERSATION_TURN: [{"user": str, "assistant": str}],
-    CONVERSATION_USAGE: [
-        {"model": str, "prompt_tokens": _NUMBER, "completion_tokens": _NUMBER},
-        {"cost": _NUMBER},
-    ],
-    CONVERSATION_FUNCTION: [{"name": str}],
-}
-
-
-def _complete(track: Track) -> Track:
-    groups = _REQUIRED.get(track["event"])
-    if groups is None:
-        return track
-    if "conversation_id" not in track:
-        raise ValueError(f"'{track['event']}' needs a conversation_id")
-    properties = track.get("properties", {})
-    if not any(all(isinstance(properties.get(name), kind) for name, kind in group.items()) for group in groups):
-        wanted = ", or ".join(" + ".join(group) for group in groups)
-        raise ValueError(f"'{track['event']}' needs the properties {wanted}")
-    return track
-
-
-WireEvent: TypeAlias = StartSession | EndSession | Identify | Alias | Track
-
-
-@functools.cache
-def _checker() -> TypeAdapter[WireEvent]:
-    """Built on first use: only a receiver needs it, and it takes milliseconds."""
-    complete_track = Annotated[Track, AfterValidator(_complete)]
-    return TypeAdapter(
-        Annotated[StartSession | EndSession | Identify | Alias | complete_track, Field(discriminator="type")]
-    )
-
-
-def check(data: object) -> WireEvent:
-    """
-    Give one event back as the documented shape.
-
-    Raises:
-        InvalidArgument: What is wrong with it, naming the field and not repeating its value.
-    """
-    try:
-        return _checker().validate_python(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        raise InvalidArgument(f"{where}: {first['msg']}" if where else first["msg"]) from None
+_ESCAPE = ord("\\")
 
 
 def encode(event: model.Event) -> bytes:
@@ -150,10 +26,10 @@ def encode(event: model.Event) -> bytes:
     wire = to_wire(event)
     try:
         body = _json(wire)
-    except pydantic_core.PydanticSerializationError:
+    except UnicodeEncodeError:
         return _json(_repaired(wire))
-    # A NUL is valid JSON, but stores of text (SQLite, PostgreSQL) refuse or cut it.
-    return _json(_repaired(wire)) if b"\\u0000" in body else body
+    # A NUL is valid JSON, but stores of text (SQLite, PostgreSQL) refuse or cut it. (One byte is quickly looked for.)
+    return _json(_repaired(wire)) if _ESCAPE in body and b"\\u0000" in body else body
 
 
 def write(data: Mapping[str, Any]) -> bytes:
@@ -165,24 +41,51 @@ def write(data: Mapping[str, Any]) -> bytes:
     """
     try:
         return _json(_repaired(dict(data)))
-    except pydantic_core.PydanticSerializationError:
+    except (TypeError, ValueError):
         raise InvalidArgument("the data cannot be written as JSON") from None
 
 
-def _json(wire: object) -> bytes:
-    # What `before_send` put in may not be finite; as a bare NaN it would spoil the whole batch.
-    return pydantic_core.to_json(wire, inf_nan_mode="strings")
-
-
-def to_wire(event: model.Event) -> WireEvent:
+def to_wire(event: model.Event) -> dict[str, Any]:
     """Give one event as the dictionary that the service documents."""
+    identity = event.identity
     wire: dict[str, Any] = {"session_id": event.session_id, "timestamp": event.timestamp}
-    if event.identity.user_id is not None:
-        wire["user_id"] = event.identity.user_id
-    if event.identity.device_id is not None:
-        wire["device_id"] = event.identity.device_id
+    if identity.user_id is not None:
+        wire["user_id"] = identity.user_id
+    if identity.device_id is not None:
+        wire["device_id"] = identity.device_id
     _WRITERS[type(event)](wire, event)
-    return wire  # type: ignore[return-value]  # each writer completes one member of the union
+    return wire
+
+
+def _plain(value: object) -> object:
+    """What a subclass of text or of a number, such as NumPy's, holds."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+#: Space to write into; one for each call that is under way at the same moment, also in a signal handler.
+_buffers: deque[bytearray] = deque()
+_LARGEST_BUFFER = 64 * 1024
+
+
+def _json(wire: object) -> bytes:
+    """Write into used space and copy: what an encoder has grown by itself keeps half as much again."""
+    try:
+        buffer = _buffers.pop()
+    except IndexError:
+        buffer = bytearray()
+    _ENCODER.encode_into(wire, buffer)
+    body = bytes(buffer)
+    if len(buffer) < _LARGEST_BUFFER:
+        _buffers.append(buffer)
+    return body
 
 
 def _write_session_started(wire: dict[str, Any], event: model.SessionStarted) -> None:
@@ -228,12 +131,14 @@ def _write_conversation_ended(wire: dict[str, Any], event: model.ConversationEnd
 
 
 def _write_turn(wire: dict[str, Any], event: model.Turn) -> None:
-    properties = {**event.properties, "user": event.user, "assistant": event.assistant}
+    wire["type"] = "track"
+    wire["event"] = CONVERSATION_TURN
+    wire["conversation_id"] = event.conversation_id
+    properties = wire["properties"] = {**event.properties, "user": event.user, "assistant": event.assistant}
     if event.assistant_id is not None:
         properties["assistant_id"] = event.assistant_id
     if event.usage is not None:
         properties.update(event.usage.properties())
-    _write_track(wire, CONVERSATION_TURN, event.conversation_id, properties)
 
 
 def _write_usage(wire: dict[str, Any], event: model.UsageReported) -> None:

@@ -29,6 +29,8 @@ _STOP_TIMEOUT = 1.0
 _EXIT_TIMEOUT_SPOOLING = 2.0
 #: The share of the bounds from which on old sessions make room for new events, where that is asked for.
 _FULL = 0.9
+#: While a batch is collected, the worker looks by itself whether it is full: so many times, or after so many seconds.
+_LOOKS_WHILE_LINGERING, _LONGEST_LOOK_AWAY = 5, 0.25
 
 
 class Worker:
@@ -213,7 +215,7 @@ class Worker:
             loop.run_until_complete(_end_others())
             loop.close()
             # If the thread died of a fault, the next event starts another one.
-            self.queue.before_sleep(lingering=False)
+            self.queue.before_sleep(wake_for_one=True)
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         self._alarm, self._loop = asyncio.Event(), loop
@@ -363,7 +365,12 @@ class Worker:
         if may_send and (next_batch := self._lanes.next_due(now)) is not None:
             due.append(next_batch)
         wait = min(due) - now if due else None
-        if not self.queue.before_sleep(lingering=wait is not None and wait <= self.options.linger):
+        # Where nothing may leave, or we look again soon, the app's calls need not stop to wake us.
+        lingers = wait is not None and wait <= self.options.linger
+        holds = self._store is None and not (may_send and self._lanes.may_send(now))
+        if wait is not None and lingers:
+            wait = min(wait, self.options.linger / _LOOKS_WHILE_LINGERING, _LONGEST_LOOK_AWAY)
+        if not self.queue.before_sleep(wake_for_one=not lingers and not holds):
             return
         timer = None if wait is None else loop.call_later(max(wait, 0.0), alarm.set)
         await alarm.wait()

@@ -410,7 +410,7 @@ class Exchange:
 
     def _record(self, kind: type[_model.Event], **fields: Any) -> None:
         lifecycle = self.conversation.lifecycle
-        lifecycle.record_in_conversation(kind, self._now(), self.conversation_id, identity=self._identity, **fields)
+        lifecycle.record_in_conversation(kind, self._now(), self.conversation_id, fields, self._identity)
 
     def _now(self) -> str:
         return iso(self._book.clock.wall())

@@ -18,7 +18,7 @@ from mindlytics_core._guard import call_guarded
 from mindlytics_core._lifecycle import Lifecycle, Recorder
 from mindlytics_core._scope import Ids
 from mindlytics_core._stats import FlushResult
-from mindlytics_core._tracking import Tracking, When
+from mindlytics_core._tracking import Tracking
 from mindlytics_core.exceptions import DeliveryError
 from mindlytics_core.live import Listener, Listening, OnError, OnEvent
 
@@ -103,7 +103,7 @@ class Session(Tracking):
         Args:
             timeout: Most seconds to wait.
         """
-        self._closed = True
+        self._close()
         if not self._lifecycle.named:
             self._lifecycle.close()
         result = await self._client.flush(timeout)
@@ -216,15 +216,13 @@ class Session(Tracking):
             current.reset(session)
         if self._entered:
             return False
-        self._closed = True
+        self._close()
         self._lifecycle.close()
         return True
 
-    def _at(self, timestamp: When) -> str:
-        at = super()._at(timestamp)
-        if self._listening is None:
-            self._listen_to_callbacks()
-        return at
+    def _get_ready(self) -> None:
+        super()._get_ready()
+        self._listen_to_callbacks()
 
     def _listen_to_callbacks(self) -> None:
         if self.on_event is not None or self.on_error is not None:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mindlytics_core import _wire
+from mindlytics_core import _shapes, _wire
 from mindlytics_core.exceptions import InvalidArgument
 from mindlytics_local import _json
 from mindlytics_local._errors import Refused
@@ -136,7 +136,7 @@ async def _sent(request: Request, kind: str) -> Mapping[str, Any]:
         raise Refused("the body must be a JSON object")
     try:
         # The same fields as those of the event, which alone has a session.
-        return _wire.check({**sent, "type": kind, "session_id": "none"})
+        return _shapes.check({**sent, "type": kind, "session_id": "none"})
     except InvalidArgument as error:
         raise Refused(f"{kind}: {plain(error)}") from None
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mindlytics_core import _wire
+from mindlytics_core import _shapes, _wire
 from mindlytics_core.exceptions import InvalidArgument
 from mindlytics_local import _json
 from mindlytics_local._errors import Refused
@@ -140,7 +140,7 @@ def _check_kind(received: ReceivedEvent, kind: str) -> None:
 
 def _read(item: object, app_id: str, received_at: Timestamp, where: str) -> ReceivedEvent:
     try:
-        data: Mapping[str, Any] = _wire.check(item)
+        data: Mapping[str, Any] = _shapes.check(item)
         _check_id(data)
         at = parse_timestamp(data["timestamp"]) if "timestamp" in data else received_at
         body = _json.write(item)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mindlytics_cli.importing._framing import Piece
 from mindlytics_cli.importing._past import Unreadable
 from mindlytics_cli.importing._records import Reading
-from mindlytics_core import Event, _wire
+from mindlytics_core import Event, _shapes, _wire
 
 UNDATED = datetime(2020, 1, 1, tzinfo=UTC)
 AT = "2025-01-31T12:00:00+00:00"
@@ -346,4 +346,4 @@ def test_whatever_a_record_holds_it_is_read_or_explained(record: Any, form: str)
     with contextlib.suppress(Unreadable):
         found = events(record, form)
 
-    assert all(_wire.check(event) for event in found)
+    assert all(_shapes.check(event) for event in found)

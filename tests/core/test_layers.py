@@ -19,6 +19,7 @@ LEVELS: list[list[str]] = [
         "_answers",
         "_retry",
         "_wire",
+        "_shapes",
         "_history",
         "_claims",
         "redactors",
@@ -72,6 +73,7 @@ ALLOWED = {
     },
     "mindlytics_local": {
         "mindlytics_core",
+        "mindlytics_core._shapes",
         "mindlytics_core._version",
         "mindlytics_core._wire",
         "mindlytics_core.exceptions",

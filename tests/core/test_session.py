@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -470,7 +469,7 @@ def test_what_the_service_refused_is_known_to_the_session(new_client: Any, servi
 
 def without_the_user_s_words(event: Event) -> Event:
     """Make a turn that the service refuses."""
-    return replace(event, user=None) if isinstance(event, Turn) else event  # type: ignore[arg-type]
+    return event.replace(user=None) if isinstance(event, Turn) else event
 
 
 def test_repr_names_the_session_and_no_key(client: Client):
