@@ -2,13 +2,10 @@
 
 import asyncio
 import concurrent.futures
-import contextlib
-import heapq
 import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mindlytics_core import _guard, _stats
 from mindlytics_core._batch import Batch, Entry
@@ -19,9 +16,11 @@ from mindlytics_core._lanes import Lanes
 from mindlytics_core._queue import Item, Owner, Queue
 from mindlytics_core._retry import Answer
 from mindlytics_core._rows import is_adopted, is_on_disk
+from mindlytics_core._runner import NewLoop, Runner
 from mindlytics_core._stats import FlushResult, Stats
 from mindlytics_core._store import Store
-from mindlytics_core._threads import Thread, started
+from mindlytics_core._threads import started
+from mindlytics_core._timers import Timers
 from mindlytics_core._transport import HTTPTransport, Transport
 from mindlytics_core.exceptions import DeliveryPaused, EventRefused
 
@@ -46,6 +45,8 @@ class Worker:
 
         clock: Time.
 
+        new_loop: Makes the loop of the worker's thread.
+
         spool_dir: Where events wait on disk; None for memory alone.
     """
 
@@ -57,6 +58,7 @@ class Worker:
         spool_dir: Path | None = None,
         new_transport: Callable[[Destination, Delivery], Transport] = HTTPTransport,
         clock: Clock | None = None,
+        new_loop: NewLoop = asyncio.SelectorEventLoop,
     ) -> None:
         self.options = options
         self._destination = destination
@@ -64,6 +66,7 @@ class Worker:
         self._new_transport = new_transport
         self._clock = clock or Clock()
         self._now = self._clock.monotonic
+        self._new_loop = new_loop
         self._store: Store | None = None
         self.renew()
 
@@ -77,21 +80,16 @@ class Worker:
         if self._store is not None:
             self._store.abandon()
         self._store = None if self._spool_dir is None else self._new_store(self._spool_dir)
+        self._runner = Runner(self._serve, ended=self._wait_for_events, new_loop=self._new_loop)
         log = self._store.log if self._store is not None and self.options.durability == "call" else None
-        self.queue = Queue(self.options, self._wake, log=log, may_wait=self._store is not None)
+        self.queue = Queue(self.options, self._runner.wake, log=log, may_wait=self._store is not None)
         self._lanes = Lanes(self.options, chance, IDS.new)
         self._delivered = 0
         self._tickets: list[Ticket] = []
         self._replays: list[concurrent.futures.Future[None]] = []
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._timer_numbers = itertools.count()
-        self._starting = threading.Lock()
-        self._thread: Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._alarm: asyncio.Event | None = None
+        self._timers = Timers()
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._may_start = True
         self._adopted_numbers = itertools.count(-(2**62))
 
     def stats(self) -> Stats:
@@ -121,14 +119,14 @@ class Worker:
             ticket.open(0, 0)
             return ticket
         self.queue.put_task(lambda: self._open_ticket(ticket, last_chance=last_chance))
-        self._ensure_running()
+        self._runner.ensure_running()
         return ticket
 
     def replay(self) -> concurrent.futures.Future[None]:
         """Deliver what dead processes have left in the spool; done when nothing of it waits any more."""
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.queue.put_task(lambda: self._open_replay(done))
-        self._ensure_running()
+        self._runner.ensure_running()
         return done
 
     def result(self, ticket: Ticket) -> FlushResult:
@@ -137,12 +135,11 @@ class Worker:
 
     def call_at(self, when: float, task: Callable[[], None]) -> None:
         """Have the worker call `task` at a time of the monotonic clock."""
-        entry = (when, next(self._timer_numbers), task)
-        self.queue.put_task(lambda: heapq.heappush(self._timers, entry))
+        self.queue.put_task(lambda: self._timers.add(when, task))
 
     def start_no_thread(self) -> None:
         """The interpreter exits: from CPython 3.12 on no thread can be started any more."""
-        self._may_start = False
+        self._runner.may_start = False
 
     def run_until_settled(self, ticket: Ticket, deadline: float, *timers: tuple[float, Callable[[], None]]) -> None:
         """
@@ -155,81 +152,37 @@ class Worker:
 
             timers: What to call meanwhile, and when.
         """
-        if ticket.done.done() or self._is_running():
+        if ticket.done.done() or self._runner.is_running:
             return
         for when, task in [*timers, (deadline, self.stop)]:
-            heapq.heappush(self._timers, (when, next(self._timer_numbers), task))
+            self._timers.add(when, task)
         ticket.done.add_done_callback(lambda _: self.stop())
-        self._run()
+        self._runner.run()
 
     def stop(self, *, wait: bool = False) -> None:
         """End the thread once it has nothing on its way; what still waits stays in memory."""
         self._stopping = True
-        self._ring()
-        if wait and self._thread is not None and self.queue.worker_thread != threading.get_ident():
-            self._thread.join(_STOP_TIMEOUT)
+        self._runner.ring()
+        if wait and self.queue.worker_thread != threading.get_ident():
+            self._runner.join(_STOP_TIMEOUT)
 
-    def _wake(self) -> None:
-        if self._loop is None:
-            self._ensure_running()
-        else:
-            self._ring()
-
-    def _ring(self) -> None:
-        loop, alarm = self._loop, self._alarm
-        if loop is not None and alarm is not None:
-            # The loop may close between the look and the call; then the thread is ending by itself.
-            try:
-                loop.call_soon_threadsafe(alarm.set)
-            except RuntimeError:
-                self._ensure_running()
-
-    def _ensure_running(self) -> None:
-        if self._is_running() or not self._may_start:
-            return
-        # Not blocking: whoever comes second, also re-entrantly, finds its event taken by the first's thread.
-        if self._starting.acquire(blocking=False):
-            try:
-                self._start()
-            finally:
-                self._starting.release()
-
-    def _is_running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
-    def _start(self) -> None:
-        with _guard.guarded("worker.start"):
-            self._thread = started(self._run, "mindlytics-worker")
-
-    def _run(self) -> None:
-        self._stopping = False
-        self.queue.worker_thread = threading.get_ident()
-        # Not the app's loop policy: ours must be the plain one, whatever the app runs on.
-        loop = asyncio.SelectorEventLoop()
-        loop.set_default_executor(_InlineExecutor())
-        try:
-            with _guard.guarded("worker"):
-                loop.run_until_complete(self._serve(loop))
-        finally:
-            self._loop = None
-            loop.run_until_complete(_end_others())
-            loop.close()
-            # If the thread died of a fault, the next event starts another one.
-            self.queue.before_sleep(wake_for_one=True)
+    def _wait_for_events(self) -> None:
+        """The thread has ended; if it died of a fault, the next event starts another one."""
+        self.queue.before_sleep(wake_for_one=True)
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._alarm, self._loop = asyncio.Event(), loop
-        making = self._make_transport(loop, self._alarm)
+        self._stopping = False
+        self.queue.worker_thread = threading.get_ident()
+        making = self._make_transport()
         try:
             while not self._stopping:
-                self._alarm.clear()
+                self._runner.alarm.clear()
                 self._take_in()
-                self._fire_timers()
+                self._timers.fire(self._now())
                 if making.done():
                     self._send_ready(making.result())
-                await self._sleep(loop, self._alarm, may_send=making.done())
+                await self._sleep(loop, may_send=making.done())
         finally:
-            self._loop = None
             for task in self._sending:
                 task.cancel()
             await asyncio.gather(*self._sending, return_exceptions=True)
@@ -239,9 +192,7 @@ class Worker:
             if making.done() and making.exception() is None:
                 await making.result().aclose()
 
-    def _make_transport(
-        self, loop: asyncio.AbstractEventLoop, alarm: asyncio.Event
-    ) -> concurrent.futures.Future[Transport]:
+    def _make_transport(self) -> concurrent.futures.Future[Transport]:
         """Make the transport; with a spool beside this thread, because the import must not hold up the disk."""
         made: concurrent.futures.Future[Transport] = concurrent.futures.Future()
 
@@ -250,11 +201,9 @@ class Worker:
                 made.set_result(self._new_transport(self._destination, self.options))
             if not made.done():
                 made.set_exception(RuntimeError("no transport"))
-            # The loop may have been stopped meanwhile.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(alarm.set)
+            self._runner.ring()
 
-        if self._store is not None and self._may_start:
+        if self._store is not None and self._runner.may_start:
             started(make, "mindlytics-import")
         else:
             make()
@@ -347,19 +296,15 @@ class Worker:
             self.queue.drop(owner, "", reason)
             self._tell_tickets(self._lanes.skip(), reason)
 
-    def _fire_timers(self) -> None:
-        while self._timers and self._timers[0][0] <= self._now():
-            _guard.call_guarded("worker.timer", heapq.heappop(self._timers)[2])
-
     def _send_ready(self, transport: Transport) -> None:
         while (batch := self._lanes.next_batch(self._now())) is not None:
             task = asyncio.ensure_future(self._deliver(transport, batch))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _sleep(self, loop: asyncio.AbstractEventLoop, alarm: asyncio.Event, *, may_send: bool) -> None:
-        now = self._now()
-        due = [time for time, *_ in self._timers[:1]]
+    async def _sleep(self, loop: asyncio.AbstractEventLoop, *, may_send: bool) -> None:
+        now, alarm = self._now(), self._runner.alarm
+        due = [] if self._timers.next_due is None else [self._timers.next_due]
         if self._store is not None:
             due.append(self._store.next_due())
         if may_send and (next_batch := self._lanes.next_due(now)) is not None:
@@ -385,8 +330,7 @@ class Worker:
         finally:
             # Also when cancelled: the batch goes back, and whoever runs next sends it again.
             self._settle(batch, answer)
-            if self._alarm is not None:
-                self._alarm.set()
+            self._runner.alarm.set()
 
     def _settle(self, batch: Batch, answer: Answer) -> None:
         settled = self._lanes.settle(batch, answer, self._now())
@@ -426,28 +370,3 @@ class Worker:
     def _tell_tickets(self, number: int, dropped_as: str | None) -> None:
         for ticket in self._tickets:
             ticket.settle(number, dropped_as)
-
-
-async def _end_others() -> None:
-    """After Ctrl-C in the exit, when the loop runs on the main thread, something may be left on it."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
-class _InlineExecutor(concurrent.futures.ThreadPoolExecutor):
-    """
-    Runs what it is given at once, on the loop's own thread.
-
-    A loop resolves host names in an executor, and the real ones refuse work once the interpreter has begun
-    to exit, when the last events still have to leave. Nothing else on this loop needs one.
-    """
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except OSError as error:
-            future.set_exception(error)
-        return future

@@ -222,7 +222,7 @@ def test_a_worker_that_dies_is_replaced_and_keeps_its_events(chaos: Chaos, hasty
     session = client.create_session(id="u")
     track(session, 1, 2)
     worker = client._book.worker
-    thread = worker._thread
+    thread = worker._runner._thread
 
     def die() -> None:
         raise SystemExit

@@ -47,6 +47,8 @@ LEVELS: list[list[str]] = [
         "_rows",
         "_adopted",
         "_store",
+        "_runner",
+        "_timers",
         "_worker",
         "_process",
     ],
