@@ -63,9 +63,12 @@ def evident_question(value: Any) -> str | None:
 
 
 def whole_input(value: Any) -> str:
-    """An input without messages, in full."""
+    """An input without a question among its messages, in full; messages that hold none say nothing."""
     text = evident_question(value)
-    return text if text is not None else as_json(value) if value and not _is_command(value) else ""
+    if text is not None:
+        return text
+    rest = None if _is_command(value) else _beside_messages(value)
+    return "" if _is_nothing(rest) else as_json(rest)
 
 
 def answered(output: Any, given: Any) -> str | None:
@@ -89,7 +92,7 @@ def answered(output: Any, given: Any) -> str | None:
 def whole_output(output: Any, given: Any) -> str | None:
     """An output without evident text, in full; None where there is nothing in it."""
     new = _new_in(output, given)
-    if new is None or messages_in(output) or (isinstance(new, Mapping | list | tuple) and not new):
+    if _is_nothing(new) or messages_in(output):
         return None
     return as_json({key: _readable(item) for key, item in new.items()} if isinstance(new, Mapping) else new)
 
@@ -101,6 +104,12 @@ def asks_for_tools(output: Any) -> AIMessage | None:
     if isinstance(last, AIMessage) and last.tool_calls:
         return last
     return None
+
+
+def ends_with_question(output: Any) -> bool:
+    """Whether the last message of an output is a person's."""
+    messages = messages_in(output)
+    return bool(messages) and isinstance(messages[-1], HumanMessage)
 
 
 def is_resume(value: Any) -> bool:
@@ -134,6 +143,19 @@ def _new_in(output: Any, given: Any) -> Any:
 def _same(one: Any, other: Any) -> bool:
     # Only what compares cheaply and safely: an array's `==` is no truth value.
     return one is other or (isinstance(one, str) and isinstance(other, str) and one == other)
+
+
+def _is_nothing(value: Any) -> bool:
+    # Only what is known to have a truth value is asked for it.
+    return value is None or (isinstance(value, Mapping | list | tuple) and not value)
+
+
+def _beside_messages(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: item for name, item in value.items() if name != _MESSAGES}
+    if _field(value, _MESSAGES) is not None:
+        return {name: item for name, item in vars(value).items() if name != _MESSAGES and item}
+    return None if messages_in(value) else value
 
 
 def _readable(value: Any) -> Any:

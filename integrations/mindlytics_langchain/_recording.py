@@ -207,6 +207,8 @@ class Recording:
             self._answer(as_json(asking.tool_calls[0]["args"]))
         elif asking is not None and self._messages:
             self._await_tools(asking)
+        elif self._stands_still(output) and self._opening.thread_id is not None:
+            self._suspend(self._opening.thread_id)
         else:
             self._answer(output)
 
@@ -219,10 +221,21 @@ class Recording:
         elif exchange := self._closing():
             exchange.fail(error, user=self._user())
 
+    def _stands_still(self, output: Any) -> bool:
+        """Whether a graph has stopped right after its question: at a breakpoint that no one has told of."""
+        return _question_answer.ends_with_question(output) and not self.transcript.last_text()
+
+    def _only_repeats(self) -> bool:
+        """Whether a graph was to go on and had nothing left to do: its output is what it was before."""
+        given = self.transcript.given
+        return (
+            self._opening.thread_id is not None and self.transcript.state is None and _question_answer.is_resume(given)
+        )
+
     def _answer(self, output: Any) -> None:
         given = self.transcript.given
         text = _question_answer.answered(output, given)
-        if self._exchange is None and text is None:
+        if self._exchange is None and (text is None or self._only_repeats()):
             self.is_over = True
             return
         if text is None:

@@ -9,8 +9,8 @@ from mindlytics_langchain._langchain import BaseMessage, HumanMessage
 from mindlytics_langchain._messages import last_of, text_of
 from mindlytics_langchain._usage import Result
 
-#: What a stream shows at its start in the place of its input.
-_NOT_YET = {"input": ""}
+#: Under which a stream shows an empty text at its start, in the place of its input.
+_NOT_YET = "input"
 #: Model calls that the author of the answer is looked for among.
 _MOST_RESULTS = 50
 
@@ -55,7 +55,7 @@ class Transcript:
 
     def __init__(self, given: Any) -> None:
         #: The run's input; None while a stream hides it.
-        self.given = None if given == _NOT_YET else given
+        self.given = None if _is_hidden(given) else given
         #: The state of the graph that goes on, where the input only says that it does.
         self.state: Any = None
         #: Whether documents were fetched before the first model call: its prompt is stuffed with them.
@@ -127,6 +127,11 @@ class Transcript:
         seen = self.seen()
         text = _question_answer.answered(output, self.given)
         return seen if text is None or seen.startswith(text) else text
+
+
+def _is_hidden(given: Any) -> bool:
+    # The app's own values are not compared: `==` of an array or of a table gives no truth value.
+    return type(given) is dict and len(given) == 1 and type(given.get(_NOT_YET)) is str and not given[_NOT_YET]
 
 
 def _alike(one: str, other: str) -> bool:

@@ -20,7 +20,11 @@ from mindlytics_core import Client
 from mindlytics_langchain import MindlyticsHandler
 
 Event = dict[str, Any]
-Arrived = Callable[[], list[Event]]
+Arrived = Callable[..., list[Event]]
+#: LangChain's ways of running something.
+WAYS = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch", "astream_events"]
+#: What a turn has whose answer was streamed.
+STREAMED = {"time_to_first_token_ms": "ms"}
 
 
 class Scripted(GenericFakeChatModel):
@@ -159,11 +163,11 @@ def arrived(service: Any, client: Client) -> Arrived:
     """
 
     # They are counted for the whole process.
-    faults = client.stats().faults
+    before = sum(client.stats().faults.values())
 
-    def read() -> list[Event]:
+    def read(*, faults: int = 0) -> list[Event]:
         assert client.flush_sync(), client.stats()
-        assert client.stats().faults == faults
+        assert sum(client.stats().faults.values()) - before == faults
         found = events(service)
         begun = {event["session_id"]: at for at, event in reversed(list(enumerate(found)))}
         found.sort(key=lambda event: begun[event["session_id"]])
@@ -256,6 +260,13 @@ def failed() -> Callable[..., Event]:
     return make
 
 
+@pytest.fixture(params=WAYS)
+def how(request: pytest.FixtureRequest) -> str:
+    """Each of LangChain's ways of running something; a test that needs fewer names them itself."""
+    way: str = request.param
+    return way
+
+
 @dataclasses.dataclass(frozen=True)
 class Lab:
     """Everything that a test of a run needs."""
@@ -272,6 +283,27 @@ class Lab:
     turn: Callable[..., Event]
     function: Callable[..., Event]
     failed: Callable[..., Event]
+
+    async def run(self, runnable: Any, how: str, given: Any, config: Any = None) -> Any:
+        """Run something in one of LangChain's ways; gives what it gave, of a stream or a batch a list."""
+        config = self.config if config is None else config
+        given = [given] if "batch" in how else given
+        called = getattr(runnable, how)(given, config, **({"version": "v2"} if how == "astream_events" else {}))
+        if how in ("ainvoke", "abatch"):
+            return await called
+        if how.startswith("astream"):
+            return [part async for part in called]
+        return list(called) if how == "stream" else called
+
+    @staticmethod
+    def streamed(how: str) -> Event:
+        """What the turn of a chain or a model has where it was streamed."""
+        return STREAMED if "stream" in how else {}
+
+    @staticmethod
+    def streamed_inside(how: str) -> Event:
+        """What the turn of a graph has whose nodes call their models and wait: they are streamed for events alone."""
+        return STREAMED if how == "astream_events" else {}
 
 
 @pytest.fixture

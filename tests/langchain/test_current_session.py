@@ -16,17 +16,6 @@ from mindlytics_langchain import MindlyticsHandler
 WAYS = ["invoke", "ainvoke", "stream", "astream"]
 
 
-async def call(runnable: Any, how: str, given: Any, config: Any) -> None:
-    called = getattr(runnable, how)(given, config)
-    if how == "ainvoke":
-        await called
-    elif how == "astream":
-        async for _ in called:
-            pass
-    elif how == "stream":
-        list(called)
-
-
 def session() -> Session:
     found = current_session()
     assert found is not None
@@ -59,7 +48,7 @@ async def test_a_tool_can_say_who_the_user_is(how: str, sign_in: Any, lab: Any):
         pytest.skip("LangChain runs no coroutine of a tool from a call that is sync")
     agent = create_agent(lab.model(lab.say.call("sign_in", name="ann"), lab.say.text("Hello Ann")), [sign_in])
 
-    await call(agent, how, {"messages": [("user", "I am ann")]}, lab.config)
+    await lab.run(agent, how, {"messages": [("user", "I am ann")]})
 
     said = lab.turn(1, "I am ann", "Hello Ann", prompt_tokens=12, completion_tokens=5)
     called = lab.function(1, "sign_in", '{"name": "ann"}', "welcome")
@@ -80,7 +69,7 @@ async def test_a_node_can_track_events_into_the_conversation_before_any_model_is
     graph.add_node("answer", answer)
     graph.add_edge(START, "answer")
 
-    await call(graph.compile(), how, {"messages": [("user", "Hi")]}, lab.config)
+    await lab.run(graph.compile(), how, {"messages": [("user", "Hi")]})
 
     assert lab.arrived() == lab.whole(1, {"event": "Asked", "length": 2}, lab.turn(1, "Hi", "Hello"))
 
@@ -91,10 +80,9 @@ async def test_a_step_of_a_chain_has_it_too(how: str, lab: Any):
         session().track_event(event="Asked")
         return {"question": question}
 
-    await call(RunnableLambda(ask) | lab.chain("Hello"), how, "Hi", lab.config)
+    await lab.run(RunnableLambda(ask) | lab.chain("Hello"), how, "Hi")
 
-    first = {"time_to_first_token_ms": "ms"} if "stream" in how else {}
-    assert lab.arrived() == lab.whole(1, {"event": "Asked"}, lab.turn(1, "Hi", "Hello", **first))
+    assert lab.arrived() == lab.whole(1, {"event": "Asked"}, lab.turn(1, "Hi", "Hello", **lab.streamed(how)))
 
 
 async def test_runs_at_the_same_time_have_each_their_own(lab: Any):
@@ -109,9 +97,14 @@ async def test_runs_at_the_same_time_have_each_their_own(lab: Any):
     await asyncio.gather(*(RunnableLambda(ask).ainvoke(f"word {n}", lab.config) for n in range(10)))
 
     found = lab.arrived()
-    for event in (event for event in found if event["event"] == "Asked"):
-        turn = next(e for e in found if e["event"] == "Conversation Turn" and e["session"] == event["session"])
-        assert (turn["user"], turn["conversation"]) == (event["name"], event["conversation"])
+    names = [event["name"] for event in found if event["event"] == "Asked"]
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
+    expected = (
+        lab.whole(n, {"event": "Asked", "name": name}, lab.turn(n, name, f"{name}!", **nothing))
+        for n, name in enumerate(names, 1)
+    )
+    assert sorted(names) == [f"word {n}" for n in range(10)]
+    assert found == [event for one in expected for event in one]
 
 
 def test_nothing_stays_of_it(lab: Any):

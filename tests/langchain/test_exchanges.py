@@ -13,55 +13,24 @@ from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import RunnableLambda
 
 QUESTION = {"question": "Hi"}
-STREAMED = {"time_to_first_token_ms": "ms"}
 
 
-async def call(runnable: Any, how: str, given: Any, config: Any) -> None:
-    """Run it in one of LangChain's ways."""
-    if how == "invoke":
-        runnable.invoke(given, config)
-    elif how == "ainvoke":
-        await runnable.ainvoke(given, config)
-    elif how == "stream":
-        list(runnable.stream(given, config))
-    elif how == "astream":
-        async for _ in runnable.astream(given, config):
-            pass
-    elif how == "batch":
-        runnable.batch([given], config)
-    elif how == "abatch":
-        await runnable.abatch([given], config)
-    else:
-        async for _ in runnable.astream_events(given, config, version="v2"):
-            pass
-
-
-WAYS = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch", "astream_events"]
-
-
-def streamed(how: str) -> dict[str, str]:
-    return STREAMED if "stream" in how else {}
-
-
-@pytest.mark.parametrize("how", WAYS)
 async def test_a_chain_is_one_turn(how: str, lab: Any):
-    await call(lab.chain("Hello there"), how, QUESTION, lab.config)
+    await lab.run(lab.chain("Hello there"), how, QUESTION)
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **streamed(how)))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **lab.streamed(how)))
 
 
-@pytest.mark.parametrize("how", WAYS)
 async def test_a_chat_model_by_itself_is_one_turn(how: str, lab: Any):
-    await call(lab.model("Hello there"), how, "Hi", lab.config)
+    await lab.run(lab.model("Hello there"), how, "Hi")
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **streamed(how)))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **lab.streamed(how)))
 
 
-@pytest.mark.parametrize("how", WAYS)
 async def test_a_model_that_takes_text_is_one_turn(how: str, lab: Any):
     nothing = {"prompt_tokens": None, "completion_tokens": None, "model": "unknown"}
 
-    await call(FakeListLLM(responses=["Hello"]), how, "Hi", lab.config)
+    await lab.run(FakeListLLM(responses=["Hello"]), how, "Hi")
 
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **nothing))
 
@@ -74,15 +43,14 @@ async def test_a_model_that_takes_text_may_stand_in_a_chain(lab: Any):
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Say it", "Hello", **nothing))
 
 
-@pytest.mark.parametrize("how", WAYS)
 async def test_an_agent_with_a_tool_is_one_turn(how: str, lab: Any):
     agent = create_agent(
         lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3.")), [lab.add], name="calculator"
     )
 
-    await call(agent, how, {"messages": [("user", "1+2?")]}, lab.config)
+    await lab.run(agent, how, {"messages": [("user", "1+2?")]})
 
-    first = {"time_to_first_token_ms": "ms"} if how == "astream_events" else {}
+    first = lab.streamed_inside(how)
     assert lab.arrived() == lab.whole(
         1,
         lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
@@ -103,7 +71,7 @@ async def test_a_tool_loop_written_by_hand_is_one_turn(how: str, lab: Any):
                 return answer.content
             messages += [lab.add.invoke(tool_call) for tool_call in answer.tool_calls]
 
-    await call(RunnableLambda(loop), how, "1+2?", lab.config)
+    await lab.run(RunnableLambda(loop), how, "1+2?")
 
     assert lab.arrived() == lab.whole(
         1,
@@ -142,12 +110,11 @@ def test_each_of_a_batch_is_a_conversation_of_its_own(lab: Any):
 
     echo.batch([f"word {n}" for n in range(20)], lab.config)
 
-    turns = [event for event in lab.arrived() if event["event"] == "Conversation Turn"]
-    expected = {f"word {n}": lab.whole(0, lab.turn(0, f"word {n}", f"word {n}!")) for n in range(20)}
-    assert sorted(turn["user"] for turn in turns) == sorted(expected)
-    assert all(turn["assistant"] == turn["user"] + "!" for turn in turns)
-    assert len({turn["session"] for turn in turns}) == 20
-    assert len(lab.arrived()) == 100
+    found = lab.arrived()
+    words = [event["user"] for event in found if "user" in event]
+    expected = (lab.whole(n, lab.turn(n, word, f"{word}!")) for n, word in enumerate(words, 1))
+    assert sorted(words) == sorted(f"word {n}" for n in range(20))
+    assert found == [event for one in expected for event in one]
 
 
 async def test_runs_at_the_same_time_never_mix(lab: Any):
@@ -160,10 +127,10 @@ async def test_runs_at_the_same_time_never_mix(lab: Any):
     await asyncio.gather(*(RunnableLambda(answer).ainvoke(f"word {n}", lab.config) for n in range(20)))
 
     found = lab.arrived()
-    for n in range(1, 21):
-        mine = [event for event in found if event["session"] == f"S{n}"]
-        user = next(event["user"] for event in mine if "user" in event)
-        assert mine == lab.whole(n, lab.turn(n, user, user.removeprefix("say ") + "!"))
+    users = [event["user"] for event in found if "user" in event]
+    expected = (lab.whole(n, lab.turn(n, user, user.removeprefix("say ") + "!")) for n, user in enumerate(users, 1))
+    assert sorted(users) == sorted(f"say word {n}" for n in range(20))
+    assert found == [event for one in expected for event in one]
 
 
 def test_a_tool_or_a_step_called_by_itself_is_no_exchange(lab: Any):
@@ -195,7 +162,7 @@ async def test_the_third_version_of_streaming_is_one_turn(kind: str, lab: Any):
         # The model's own task ends a few rounds after its last event.
         await asyncio.sleep(0)
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **STREAMED))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", time_to_first_token_ms="ms"))
 
 
 @pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream"])
@@ -225,8 +192,8 @@ async def test_a_wrapped_client_below_the_handler_records_nothing_more(how: str,
         async_client=wrap(later, client=lab.client).chat.completions,
     )
 
-    await call(model, how, "Hi", lab.config)
+    await lab.run(model, how, "Hi")
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **streamed(how)))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed(how)))
     sync.close()
     await later.close()

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import events, shape
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 
-from mindlytics_core import Client
 from mindlytics_langchain import _runs
 from mindlytics_langchain._recorder import Recorder
 from mindlytics_langchain._recording import Recording
@@ -50,28 +48,52 @@ async def test_a_fault_of_ours_never_reaches_the_app(
     assert "private" not in caplog.text
 
 
-def test_a_fault_at_the_end_leaves_no_exchange_open(
-    lab: Any, client: Client, service: Any, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_fault_at_the_end_leaves_no_exchange_open(lab: Any, monkeypatch: pytest.MonkeyPatch):
     def broken(*_: Any) -> Any:
         raise RuntimeError
 
     monkeypatch.setattr(Transcript, "author", broken)
     lab.chain("Hello").invoke(QUESTION, lab.config)
 
-    assert client.flush_sync()
-    found = events(service)
-    ends = ["Turn Failed", "Conversation Ended", "end_session"]
-    assert shape(found) == ["start_session", "Conversation Started", *ends]
-    assert found[2]["properties"]["error"] == "UnreadableRun"
+    used = {"model": "tiny-1", "prompt_tokens": 7, "completion_tokens": 3}
+    assert lab.arrived(faults=1) == lab.whole(1, lab.failed(1, "Hi", "UnreadableRun", **used))
 
 
-@pytest.mark.parametrize("given", [None, [], {}, {"messages": None}, {"messages": []}, 7, object()])
-def test_odd_inputs_are_recorded_as_far_as_possible(given: Any, lab: Any):
+class Table:
+    """As arrays and tables are: compared value by value, and then neither true nor false."""
+
+    def __eq__(self, _: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("given", "user"),
+    [
+        (None, ""),
+        ([], ""),
+        ({}, ""),
+        ({"messages": None}, ""),
+        ({"messages": []}, ""),
+        ({"messages": [AIMessage("Good morning")]}, ""),
+        ([AIMessage("Good morning")], ""),
+        (("user", "Hi"), "Hi"),
+        (7, "7"),
+        (object(), '"[object]"'),
+        ({"input": Table()}, '{"input": "[Table]"}'),
+        (Table(), '"[Table]"'),
+    ],
+)
+@pytest.mark.parametrize("how", ["invoke", "stream"])
+async def test_odd_inputs_are_recorded_as_far_as_possible(how: str, given: Any, user: str, lab: Any):
     model = lab.model("Hello")
-    RunnableLambda(lambda _: model.invoke([AIMessage("Good morning")]).text).invoke(given, lab.config)
+    await lab.run(RunnableLambda(lambda _: model.invoke([AIMessage("Good morning")]).text), how, given)
 
-    assert [event["assistant"] for event in lab.arrived() if "assistant" in event] == ["Hello"]
+    assert lab.arrived() == lab.whole(1, lab.turn(1, user, "Hello"))
 
 
 def test_a_tool_s_odd_result_is_recorded(lab: Any):
@@ -94,8 +116,11 @@ def test_a_tool_s_odd_result_is_recorded(lab: Any):
 def test_ten_megabytes_of_context_are_cut(lab: Any):
     lab.model("Hello").invoke([HumanMessage("x" * 10_000_000)], lab.config)
 
-    turn = lab.arrived()[2]
-    assert turn["truncated_chars"] + len(turn["user"]) == 10_000_000
+    found = lab.arrived()
+    kept = len(found[2]["user"])
+    cut = {"user_chars": 10_000_000, "truncated_chars": 10_000_000 - kept}
+    assert kept > 10_000
+    assert found == lab.whole(1, lab.turn(1, "x" * kept, "Hello", **cut))
 
 
 def test_a_run_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch, lab: Any):

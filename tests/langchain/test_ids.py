@@ -16,24 +16,8 @@ from mindlytics_langchain import MindlyticsHandler
 IDS = {"user_id": "u1", "device_id": "d1", "session_id": "s1", "conversation_id": "c1"}
 MINE = {"session": "s1", "conversation": "c1", "user_id": "u1", "device_id": "d1"}
 METADATA = {f"mindlytics_{name}": value for name, value in IDS.items()}
-WAYS = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch", "astream_events"]
 
 
-async def call(runnable: Any, how: str, given: Any, config: Any) -> None:
-    """Run it in one of LangChain's ways."""
-    if how in ("invoke", "batch"):
-        getattr(runnable, how)(given if how == "invoke" else [given], config)
-    elif how in ("ainvoke", "abatch"):
-        await getattr(runnable, how)(given if how == "ainvoke" else [given], config)
-    elif how == "stream":
-        list(runnable.stream(given, config))
-    else:
-        more = {"version": "v2"} if how == "astream_events" else {}
-        async for _ in getattr(runnable, how)(given, config, **more):
-            pass
-
-
-@pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("named_by", ["metadata", "scope", "constructor"])
 @pytest.mark.parametrize("kind", ["chain", "model"])
 async def test_ids_arrive_however_they_are_given(how: str, named_by: str, kind: str, lab: Any):
@@ -43,11 +27,11 @@ async def test_ids_arrive_however_they_are_given(how: str, named_by: str, kind: 
 
     if named_by == "scope":
         with conversation(**IDS):
-            await call(runnable, how, given, config)
+            await lab.run(runnable, how, given, config)
     else:
-        await call(runnable, how, given, config)
+        await lab.run(runnable, how, given, config)
 
-    first = {"time_to_first_token_ms": "ms"} if "stream" in how else {}
+    first = lab.streamed(how)
     # A named conversation stays open, unless its block has ended.
     ended = [{"event": "Conversation Ended", **MINE}] if named_by == "scope" else []
     assert lab.arrived() == [

@@ -12,7 +12,6 @@ from langgraph.graph import START, MessagesState, StateGraph
 from mindlytics_core import conversation
 from mindlytics_langchain import MindlyticsHandler
 
-WAYS = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch", "astream_events"]
 IDS = {"user_id": "u1", "device_id": "d1", "session_id": "s1", "conversation_id": "c1"}
 MINE = {"session": "s1", "conversation": "c1", "user_id": "u1", "device_id": "d1"}
 #: How the ids are passed, and the events' ids that follow. A session that is not named gets one that is announced.
@@ -23,20 +22,6 @@ NAMED_BY = {
     "thread_id": {"session": "S1", "conversation": "t1"},
     "configurable": {"session": "s1", "conversation": "s1", "user_id": "u1"},
 }
-
-
-async def call(runnable: Any, how: str, given: Any, config: Any) -> None:
-    """Run it in one of LangChain's ways."""
-    if how in ("invoke", "batch"):
-        getattr(runnable, how)(given if how == "invoke" else [given], config)
-    elif how in ("ainvoke", "abatch"):
-        await getattr(runnable, how)(given if how == "ainvoke" else [given], config)
-    elif how == "stream":
-        list(runnable.stream(given, config))
-    else:
-        more = {"version": "v2"} if how == "astream_events" else {}
-        async for _ in getattr(runnable, how)(given, config, **more):
-            pass
 
 
 def named(lab: Any, by: str) -> dict[str, Any]:
@@ -56,7 +41,6 @@ def named(lab: Any, by: str) -> dict[str, Any]:
     ("by", "checkpointed"),
     [(by, kept) for by in NAMED_BY for kept in (False, True) if (by, kept) != ("configurable", True)],
 )
-@pytest.mark.parametrize("how", WAYS)
 async def test_two_turns_of_a_graph_are_one_conversation(how: str, by: str, checkpointed: bool, lab: Any):
     model = lab.model("one", "two")
     graph = StateGraph(MessagesState)
@@ -66,8 +50,8 @@ async def test_two_turns_of_a_graph_are_one_conversation(how: str, by: str, chec
     compiled = graph.compile(checkpointer=InMemorySaver() if checkpointed else None)
 
     async def twice() -> None:
-        await call(compiled, how, {"messages": [("user", "first")]}, config)
-        await call(compiled, how, {"messages": [("user", "second")]}, config)
+        await lab.run(compiled, how, {"messages": [("user", "first")]}, config)
+        await lab.run(compiled, how, {"messages": [("user", "second")]}, config)
 
     if by == "scope":
         with conversation(**IDS):
@@ -77,7 +61,7 @@ async def test_two_turns_of_a_graph_are_one_conversation(how: str, by: str, chec
 
     who = NAMED_BY[by]
     begun = [{"event": "start_session", "session": "S1"}] if who["session"] == "S1" else []
-    first = {"time_to_first_token_ms": "ms"} if how == "astream_events" else {}
+    first = lab.streamed_inside(how)
     ended = [{"event": "Conversation Ended", **who}] if by == "scope" else []
     assert lab.arrived() == [
         *begun,
@@ -90,7 +74,6 @@ async def test_two_turns_of_a_graph_are_one_conversation(how: str, by: str, chec
 
 @pytest.mark.filterwarnings("ignore:The class")
 @pytest.mark.filterwarnings("ignore:.*RunnableWithMessageHistory")
-@pytest.mark.parametrize("how", WAYS)
 async def test_two_turns_with_a_message_history_are_one_conversation(how: str, lab: Any):
     histories: dict[str, InMemoryChatMessageHistory] = {}
     prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("past"), ("human", "{question}")])
@@ -102,11 +85,11 @@ async def test_two_turns_with_a_message_history_are_one_conversation(how: str, l
     )
     config = {"callbacks": [lab.handler], "configurable": {"session_id": "s1"}}
 
-    await call(chain, how, {"question": "first"}, config)
-    await call(chain, how, {"question": "second"}, config)
+    await lab.run(chain, how, {"question": "first"}, config)
+    await lab.run(chain, how, {"question": "second"}, config)
 
     who = {"session": "s1", "conversation": "s1"}
-    first = {"time_to_first_token_ms": "ms"} if "stream" in how else {}
+    first = lab.streamed(how)
     assert lab.arrived() == [
         {"event": "Conversation Started", **who},
         {**lab.turn(1, "first", "one", **first), **who},
@@ -115,7 +98,6 @@ async def test_two_turns_with_a_message_history_are_one_conversation(how: str, l
 
 
 @pytest.mark.parametrize("kind", ["chain", "model"])
-@pytest.mark.parametrize("how", WAYS)
 async def test_messages_that_repeat_a_conversation_continue_it(how: str, kind: str, lab: Any):
     handler = MindlyticsHandler(client=lab.client, continue_within=60)
     runnable = lab.model("one", "two")
@@ -125,10 +107,10 @@ async def test_messages_that_repeat_a_conversation_continue_it(how: str, kind: s
 
     for messages in (asked[:1], asked):
         given: Any = {"messages": messages} if kind == "chain" else messages
-        await call(runnable, how, given, {"callbacks": [handler]})
+        await lab.run(runnable, how, given, {"callbacks": [handler]})
 
     who = {"session": "S1", "conversation": "C1"}
-    first = {"time_to_first_token_ms": "ms"} if "stream" in how else {}
+    first = lab.streamed(how)
     assert lab.arrived() == [
         {"event": "start_session", "session": "S1"},
         {"event": "Conversation Started", **who},

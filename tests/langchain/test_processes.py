@@ -1,13 +1,12 @@
-"""A graph that is interrupted in one process and resumed in another, its checkpoints on disk."""
+"""Graphs that are interrupted in one process and resumed in another, their checkpoints on disk."""
 
 from pathlib import Path
 from typing import Any
 
-import pytest
 from helpers import Service
-from programs import run
+from programs import run, said
 
-#: Runs the graph in `GRAPH` up to its interrupt, or to its end when it was interrupted before.
+#: Runs three graphs up to their interrupts, or to their ends when they were interrupted before.
 PROGRAM = """
 import asyncio, pickle, pathlib
 from langchain.agents import create_agent
@@ -39,22 +38,7 @@ if is_resumed:
     for name, held in pickle.loads(disk.read_bytes()).items():
         getattr(saver, name).update(held)
 
-GRAPH
-
-config = {"configurable": {"thread_id": "t1"}, "callbacks": [MindlyticsHandler(user_id="u1")]}
-given = Command(resume="yes") if is_resumed else asked
-if HOW == "ainvoke":
-    asyncio.run(graph.ainvoke(given, config))
-else:
-    list(getattr(graph, HOW)(given, config))
-disk.write_bytes(pickle.dumps({name: plain(getattr(saver, name)) for name in ("storage", "writes", "blobs")}))
-"""
-
-ASKED = 'asked = {"messages": [("user", "Delete it.")]}\n'
-#: The interrupt comes from a tool, after another one has run.
-AGENT = (
-    ASKED
-    + """
+# The interrupt comes from a tool, after another one has run.
 @tool
 def find(what: str) -> str:
     'Find it.'
@@ -67,13 +51,9 @@ def confirm(what: str) -> str:
 
 before = [said("", ("find", {"what": "it"})), said("", ("confirm", {"what": "it"}))]
 model = Model(messages=iter([said("Deleted.")] if is_resumed else before))
-graph = create_agent(model, [find, confirm], checkpointer=saver)
-"""
-)
-#: The interrupt comes from a node after its model, which is called again by the resumed run.
-NODE = (
-    ASKED
-    + """
+agent = create_agent(model, [find, confirm], checkpointer=saver)
+
+# The interrupt comes from a node, after its model, which is called again by the resumed run.
 def ask(state):
     Model(messages=iter([said("Deleted.")])).invoke(state["messages"])
     return {"messages": [("ai", "Deleted: " + interrupt("Really?"))]}
@@ -82,26 +62,32 @@ building = StateGraph(MessagesState)
 building.add_node("ask", ask)
 building.add_edge(START, "ask")
 graph = building.compile(checkpointer=saver)
-"""
-)
-#: A workflow has no messages, but its own input again.
-WORKFLOW = """
-asked = "Delete it."
 
+# A workflow has no messages, but is given its own input again.
 @entrypoint(checkpointer=saver)
-def graph(question):
+def workflow(question):
     return "Deleted: " + interrupt(question + " Really?")
+
+def config(thread_id):
+    return {"configurable": {"thread_id": thread_id}, "callbacks": [MindlyticsHandler(user_id="u1")]}
+
+def given(asked):
+    return Command(resume="yes") if is_resumed else asked
+
+messages = {"messages": [("user", "Delete it.")]}
+asyncio.run(agent.ainvoke(given(messages), config("agent")))
+list(graph.stream(given(messages), config("graph")))
+workflow.invoke(given("Delete it."), config("workflow"))
+disk.write_bytes(pickle.dumps({name: plain(getattr(saver, name)) for name in ("storage", "writes", "blobs")}))
 """
 
-MINE = {"conversation": "t1", "user_id": "u1"}
-ANSWER = {"user": "Delete it.", "latency_ms": "ms"}
 USAGE = {"model": "tiny-1", "prompt_tokens": 5, "completion_tokens": 2}
 
 
-def whole(number: int, *inside: dict[str, Any]) -> list[dict[str, Any]]:
-    """All that one process records."""
-    mine = {"session": f"S{number}", **MINE}
+def whole(number: int, thread_id: str, *inside: dict[str, Any]) -> list[dict[str, Any]]:
+    """All that one process records of one thread."""
     session = {"session": f"S{number}", "user_id": "u1"}
+    mine = {**session, "conversation": thread_id}
     return [
         {"event": "start_session", **session},
         {"event": "Conversation Started", **mine},
@@ -111,48 +97,33 @@ def whole(number: int, *inside: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def play(service: Service, disk: Path, graph: str, how: str) -> None:
-    program = PROGRAM.replace("GRAPH", graph).replace("DISK", repr(str(disk))).replace("HOW", repr(how))
-    finished = run(program, service.environment())
-    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
+def suspended(number: int) -> dict[str, Any]:
+    return {"event": "Turn Suspended", "turn": f"T{number}", "user": "Delete it."}
 
 
-@pytest.mark.parametrize("how", ["stream", "ainvoke"])
-def test_an_agent_that_another_process_resumes_leaves_one_turn(how: str, service: Service, tmp_path: Path, lab: Any):
+def spent(number: int, calls: int) -> dict[str, Any]:
+    tokens = {"prompt_tokens": 5 * calls, "completion_tokens": 2 * calls}
+    return {"event": "Conversation Usage", "turn": f"T{number}", **USAGE, **tokens}
+
+
+def test_what_another_process_resumes_is_one_turn(service: Service, tmp_path: Path, lab: Any):
+    program = PROGRAM.replace("DISK", repr(str(tmp_path / "checkpoints")))
     for _ in range(2):
-        play(service, tmp_path / "checkpoints", AGENT, how)
-
-    suspended = {"event": "Turn Suspended", "turn": "T1", "user": "Delete it."}
-    spent = {"event": "Conversation Usage", "turn": "T1", **USAGE, "prompt_tokens": 10, "completion_tokens": 4}
-    # Both processes know the turn by the message that it began with.
-    assert lab.arrived() == [
-        *whole(1, lab.function(1, "find", '{"what": "it"}', "found it"), spent, suspended),
-        *whole(
-            2,
-            lab.function(1, "confirm", '{"what": "it"}', "it: yes"),
-            lab.turn(1, "Delete it.", "Deleted.", prompt_tokens=5, completion_tokens=2),
-        ),
-    ]
-
-
-def test_a_node_that_another_process_resumes_leaves_one_turn(service: Service, tmp_path: Path, lab: Any):
-    for _ in range(2):
-        play(service, tmp_path / "checkpoints", NODE, "invoke")
-
-    suspended = {"event": "Turn Suspended", "turn": "T1", "user": "Delete it."}
-    assert lab.arrived() == [
-        *whole(1, {"event": "Conversation Usage", "turn": "T1", **USAGE}, suspended),
-        *whole(2, lab.turn(1, "Delete it.", "Deleted: yes", **USAGE)),
-    ]
-
-
-def test_a_workflow_that_another_process_resumes_has_its_question(service: Service, tmp_path: Path, lab: Any):
-    for _ in range(2):
-        play(service, tmp_path / "checkpoints", WORKFLOW, "invoke")
+        finished = run(program, service.environment())
+        assert (finished.returncode, finished.stdout, said(finished)) == (0, "", "")
 
     nothing = dict.fromkeys(USAGE)
-    # Without messages nothing tells the other process which turn it was.
     assert lab.arrived() == [
-        *whole(1, {"event": "Turn Suspended", "turn": "T1", "user": "Delete it."}),
-        *whole(2, lab.turn(2, "Delete it.", "Deleted: yes", **nothing)),
+        *whole(1, "agent", lab.function(1, "find", '{"what": "it"}', "found it"), spent(1, 2), suspended(1)),
+        *whole(2, "graph", spent(2, 1), suspended(2)),
+        *whole(3, "workflow", suspended(3)),
+        # Both processes know a turn by the message that it began with; the workflow has none.
+        *whole(
+            4,
+            "agent",
+            lab.function(1, "confirm", '{"what": "it"}', "it: yes"),
+            lab.turn(1, "Delete it.", "Deleted.", **USAGE),
+        ),
+        *whole(5, "graph", lab.turn(2, "Delete it.", "Deleted: yes", **USAGE)),
+        *whole(6, "workflow", lab.turn(4, "Delete it.", "Deleted: yes", **nothing)),
     ]

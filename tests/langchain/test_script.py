@@ -1,11 +1,11 @@
 """The whole way: a script of a few lines, without any flush, leaves a whole conversation at the service."""
 
-import os
 import subprocess
 import sys
 from typing import Any
 
-from helpers import Service, events, shape
+from helpers import Service
+from programs import run, said
 
 SCRIPT = """
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -17,26 +17,12 @@ chain.invoke({"question": "Hi"}, config={"callbacks": [MindlyticsHandler()]})
 """
 
 
-def test_a_script_without_any_flush_leaves_a_whole_conversation(service: Service):
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        env={**os.environ, **service.environment()},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_a_script_without_any_flush_leaves_a_whole_conversation(service: Service, lab: Any):
+    finished = run(SCRIPT, service.environment())
 
-    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
-    found: list[dict[str, Any]] = events(service)
-    assert shape(found) == [
-        "start_session",
-        "Conversation Started",
-        "Conversation Turn",
-        "Conversation Ended",
-        "end_session",
-    ]
-    assert (found[2]["properties"]["user"], found[2]["properties"]["assistant"]) == ("Hi", "Hello")
+    assert (finished.returncode, finished.stdout, said(finished)) == (0, "", "")
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": "unknown"}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **nothing))
 
 
 def test_without_langchain_the_import_names_the_extra():

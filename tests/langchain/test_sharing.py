@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from helpers import Service, events, shape
+from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableLambda, RunnableParallel, RunnablePassthrough
+from langchain_core.runnables import RunnableBranch, RunnableLambda, RunnableParallel, RunnablePassthrough
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 
 from mindlytics_core import (
     Client,
@@ -28,6 +30,10 @@ from mindlytics_core import (
 from mindlytics_langchain import MindlyticsHandler, install, uninstall
 
 QUESTION = {"question": "Hi"}
+
+
+def asking(question: str) -> dict[str, Any]:
+    return {"messages": [("user", question)]}
 
 
 @pytest.fixture
@@ -47,7 +53,8 @@ def test_a_stream_of_a_handler_that_is_given_twice_is_seen_once(lab: Any):
     next(stream)
     stream.close()
 
-    assert next(event["assistant"] for event in lab.arrived() if "assistant" in event) == "one"
+    left = {"interrupted": True, "time_to_first_token_ms": "ms", "prompt_tokens": None, "completion_tokens": None}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "one", **{**left, "model": "unknown"}))
 
 
 def test_a_handler_of_the_model_and_of_the_call_records_once(lab: Any):
@@ -82,7 +89,9 @@ def test_what_comes_late_is_ignored(lab: Any):
     root, child = uuid.uuid4(), uuid.uuid4()
     lab.handler.on_chain_start(None, "Hi", run_id=root)
     lab.handler.on_chain_end("Hello", run_id=root)
+    nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
     before = lab.arrived()
+    assert before == lab.whole(1, lab.turn(1, "Hi", "Hello", **nothing))
 
     lab.handler.on_chain_start(None, "late", run_id=child, parent_run_id=root)
     lab.handler.on_chain_end("late", run_id=child)
@@ -140,7 +149,8 @@ def test_a_wrong_id_is_refused(lab: Any):
         MindlyticsHandler(client=lab.client, user_id="")
 
 
-def test_an_installed_handler_records_every_run(_uninstalled: None, service_environment: Service, lab: Any):  # noqa: PT019
+@pytest.mark.usefixtures("_uninstalled", "service_environment")
+def test_an_installed_handler_records_every_run(lab: Any):
     install()
     lab.chain("Hello").invoke(QUESTION)
     lab.chain("Hello").invoke(QUESTION, {"callbacks": [MindlyticsHandler()]})
@@ -148,8 +158,48 @@ def test_an_installed_handler_records_every_run(_uninstalled: None, service_envi
     lab.chain("Hello").invoke(QUESTION)
 
     assert flush_sync()
-    one = ["start_session", "Conversation Started", "Conversation Turn", "Conversation Ended", "end_session"]
-    assert shape(events(service_environment)) == one * 2
+    assert lab.arrived() == [*lab.whole(1, lab.turn(1, "Hi", "Hello")), *lab.whole(2, lab.turn(2, "Hi", "Hello"))]
+
+
+@pytest.mark.usefixtures("_uninstalled")
+async def test_an_installed_handler_records_in_every_way(how: str, lab: Any):
+    install(lab.handler)
+    agent = create_agent(lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3.")), [lab.add])
+
+    await lab.run(lab.chain("Hello"), how, QUESTION, {})
+    await lab.run(agent, how, {"messages": [("user", "1+2?")]}, {})
+
+    call, used = lab.function(2, "add", '{"a": 1, "b": 2}', "3"), {"prompt_tokens": 12, "completion_tokens": 5}
+    first = lab.streamed_inside(how)
+    assert lab.arrived() == [
+        *lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed(how))),
+        *lab.whole(2, call, lab.turn(2, "1+2?", "It is 3.", **used, **first)),
+    ]
+
+
+@pytest.mark.usefixtures("_uninstalled")
+@pytest.mark.parametrize("stop", ["interrupt_before", "interrupt_after"])
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+async def test_an_installed_handler_records_a_breakpoint_and_its_continuation_once(how: str, stop: str, lab: Any):
+    # LangGraph tells only a handler of the call of its breakpoints.
+    install(lab.handler)
+    model = lab.model("one", "two")
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_edge(START, "answer")
+    compiled = graph.compile(checkpointer=InMemorySaver(), **{stop: ["answer"]})
+    config = {"configurable": {"thread_id": "t1"}}
+
+    for given in (asking("first"), None, asking("second"), None):
+        await lab.run(compiled, how, given, config)
+
+    mine = {"session": "S1", "conversation": "t1"}
+    assert lab.arrived() == [
+        {"event": "start_session", "session": "S1"},
+        {"event": "Conversation Started", **mine},
+        {**lab.turn(1, "first", "one"), **mine},
+        {**lab.turn(2, "second", "two"), **mine},
+    ]
 
 
 def test_an_installed_handler_records_a_run_with_a_handler_inside_once(_uninstalled: None, lab: Any):  # noqa: PT019
@@ -199,17 +249,24 @@ def test_a_cached_answer_is_a_turn_with_zero_tokens(lab: Any):
     ]
 
 
-def test_parallel_branches_are_one_turn(lab: Any):
+async def test_parallel_branches_are_one_turn(how: str, lab: Any):
     both = RunnableParallel(joke=lab.chain("A joke."), poem=lab.chain("A poem."))
 
-    both.invoke(QUESTION, lab.config)
+    await lab.run(both, how, QUESTION)
 
-    used = {"prompt_tokens": 14, "completion_tokens": 6}
+    used = {"prompt_tokens": 14, "completion_tokens": 6, **lab.streamed(how)}
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", '{"joke": "A joke.", "poem": "A poem."}', **used))
 
 
-@pytest.mark.parametrize("how", ["invoke", "stream"])
-def test_the_question_of_a_chain_with_documents_is_not_its_prompt(how: str, lab: Any):
+async def test_a_branch_is_one_turn(how: str, lab: Any):
+    greets = RunnableBranch((lambda given: given["question"] == "Hi", lab.chain("Hello")), lab.chain("unused"))
+
+    await lab.run(greets, how, QUESTION)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed(how)))
+
+
+async def test_the_question_of_a_chain_with_documents_is_not_its_prompt(how: str, lab: Any):
     class Library(BaseRetriever):
         def _get_relevant_documents(self, query: str, **_: Any) -> list[Document]:
             return [Document(f"All about {query}")]
@@ -217,10 +274,9 @@ def test_the_question_of_a_chain_with_documents_is_not_its_prompt(how: str, lab:
     prompt = ChatPromptTemplate.from_template("Context: {context}\nQuestion: {question}")
     chain = {"context": Library(), "question": RunnablePassthrough()} | prompt | lab.model("Hello")
 
-    list(getattr(chain, how)("Why?", lab.config))
+    await lab.run(chain, how, "Why?")
 
-    first = {"time_to_first_token_ms": "ms"} if how == "stream" else {}
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Why?", "Hello", **first))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Why?", "Hello", **lab.streamed(how)))
 
 
 def test_the_answer_s_model_is_the_one_whose_text_it_is(lab: Any):
