@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers import events
+from helpers import events, readable
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.output_parsers import StrOutputParser
@@ -156,11 +156,7 @@ def config(handler: MindlyticsHandler) -> dict[str, Any]:
 
 @pytest.fixture
 def arrived(service: Any, client: Client) -> Arrived:
-    """
-    Reads back what has reached the service, complete, session by session in the order of their starts.
-
-    Ids that we made are numbered in their order, times are `ms`, and sessions of nobody show no identity.
-    """
+    """Reads back what has reached the service, see `readable`, and that nothing of ours has raised."""
 
     # They are counted for the whole process.
     before = sum(client.stats().faults.values())
@@ -168,37 +164,9 @@ def arrived(service: Any, client: Client) -> Arrived:
     def read(*, faults: int = 0) -> list[Event]:
         assert client.flush_sync(), client.stats()
         assert sum(client.stats().faults.values()) - before == faults
-        found = events(service)
-        begun = {event["session_id"]: at for at, event in reversed(list(enumerate(found)))}
-        found.sort(key=lambda event: begun[event["session_id"]])
-        names: dict[str, str] = {}
-        count = {kind: itertools.count(1) for kind in "SCT"}
-        return [_readable(event, names, count) for event in found]
+        return readable(events(service))
 
     return read
-
-
-def _readable(event: Event, names: dict[str, str], count: dict[str, Any]) -> Event:
-    def named(kind: str, value: str) -> str:
-        if len(value) > 20 and value not in names:
-            names[value] = f"{kind}{next(count[kind])}"
-        return names.get(value, value)
-
-    shown: Event = {"event": event.get("event") or event["type"], "session": named("S", event["session_id"])}
-    if "conversation_id" in event:
-        shown["conversation"] = named("C", event["conversation_id"])
-    own = {"device_id"} if event.get("device_id") == event["session_id"] else set()
-    shown |= {name: event[name] for name in ("user_id", "device_id") if name in event and name not in own}
-    shown |= {name: event[name] for name in ("id", "traits") if event["type"] == "identify" and name in event}
-    for name, value in {**event.get("properties", {}), **event.get("attributes", {})}.items():
-        if name == "turn_id":
-            shown["turn"] = named("T", value)
-        elif name.endswith("_ms") or name == "runtime":
-            assert value >= 0
-            shown[name] = "ms"
-        else:
-            shown[name] = value
-    return shown
 
 
 @pytest.fixture

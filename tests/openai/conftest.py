@@ -2,14 +2,13 @@
 
 import functools
 import importlib
-import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import openai
 import pytest
-from helpers import events
+from helpers import events, readable
 
 from mindlytics_core import Client
 from mindlytics_openai import _call
@@ -141,42 +140,13 @@ def provider() -> Provider:
 
 @pytest.fixture
 def arrived(service: Any, client: Client) -> Callable[[], list[dict[str, Any]]]:
-    """What has reached the service, complete, session by session; ids by order of appearance, times as `ms`."""
+    """Reads back what has reached the service, see `readable`."""
 
     def read() -> list[dict[str, Any]]:
         assert client.flush_sync(), client.stats()
-        names: dict[str, str] = {}
-        count = {kind: itertools.count(1) for kind in "SCT"}
-
-        def named(kind: str, value: str) -> str:
-            if len(value) > 20 and value not in names:
-                names[value] = f"{kind}{next(count[kind])}"
-            return names.get(value, value)
-
-        # Several sessions may travel at once; within one the order is the order of arrival.
-        found = events(service)
-        begun = {event["session_id"]: event["timestamp"] for event in reversed(found)}
-        found.sort(key=lambda event: (begun[event["session_id"]], event["session_id"]))
-        return [_readable(event, named) for event in found]
+        return readable(events(service))
 
     return read
-
-
-def _readable(event: dict[str, Any], named: Callable[[str, str], str]) -> dict[str, Any]:
-    shown = {"event": event.get("event", event["type"]), "session": named("S", event["session_id"])}
-    if "conversation_id" in event:
-        shown["conversation"] = named("C", event["conversation_id"])
-    if event.get("user_id") or event.get("device_id") != event["session_id"]:
-        shown |= {name: event[name] for name in ("user_id", "device_id") if name in event}
-    for name, value in {**event.get("properties", {}), **event.get("attributes", {})}.items():
-        if name == "turn_id":
-            shown["turn"] = named("T", value)
-        elif name.endswith("_ms") or name == "runtime":
-            assert value >= 0
-            shown[name] = "ms"
-        else:
-            shown[name] = value
-    return shown
 
 
 @pytest.fixture
