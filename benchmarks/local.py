@@ -67,7 +67,7 @@ def ask(service: LocalService, path: str, **parameters: object) -> tuple[float, 
     took = []
     for _ in range(3):
         before = time.perf_counter()
-        with urllib.request.urlopen(f"{service.url}{path}?{query}", timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{service.url}{path}{'&' if '?' in path else '?'}{query}", timeout=60) as answer:  # noqa: S310
             found = json.load(answer)
         took.append(time.perf_counter() - before)
     return sorted(took)[1] * 1000, found
@@ -93,9 +93,23 @@ def fill(megabytes: int) -> None:
             "count": ("/bc/v1/db/conversations/count", {}),
             "common word": (find, {**latest, "filter": {"$search": "order"}}),
             "rare word": (find, {**latest, "filter": {"$search": "77"}}),
-            "user": (find, {**latest, "filter": {"user_id": "u7"}}),
+            "user": (find, {**latest, "filter": {"$user": "u7"}}),
+            "user, count": ("/bc/v1/db/conversations/count", {"filter": {"$user": "u7"}}),
+            "nobody": (find, {**latest, "filter": {"$user": "nobody"}}),
+            "rare event": (find, {**latest, "filter": {"event_names": "Turn Failed"}}),
+            "failed": (find, {**latest, "filter": {"failed": {"$gt": 0}}}),
+            "ended": (find, {**latest, "filter": {"ended_at": {"$exists": True}}}),
+            "old": (find, {**latest, "filter": {"started_at": {"$lte": "2020-01-01T00:00:00Z"}}}),
+            "far back": (find, {**latest, "skip": 45_000}),
+            "sessions": ("/bc/v1/db/sessions/find", {"sort": {"started_at": -1}, "limit": 60}),
+            "session": (
+                "/bc/v1/db/events/find",
+                {"filter": {"session_id": "s7-3"}, "sort": {"timestamp": -1, "seq": -1}},
+            ),
+            "live events": ("/bc/v1/live-events/events", {}),
             "transcript": ("/bc/v1/db/events/find", {"filter": {"conversation_id": "c7-3"}, "sort": {"seq": 1}}),
             "charts": ("/statistics", {}),
+            "90 days": ("/statistics?start=2000-01-01T00:00:00Z", {}),
         }
         for name, (path, parameters) in questions.items():
             print(f"{name:12} {ask(service, path, **parameters)[0]:8.1f} ms")

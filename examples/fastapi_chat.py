@@ -3,7 +3,8 @@ A chat server that streams its answers. Who talks, and in which visit, comes fro
 
     pip install "mindlytics[openai]" fastapi uvicorn
     uvicorn fastapi_chat:app
-    curl -N localhost:8000/chat -H 'X-User-Id: jjacob' --json '{"messages": [{"role": "user", "content": "Hi"}]}'
+    curl -N localhost:8000/chat -H 'X-Mindlytics-User-Id: jjacob' \
+        --json '{"messages": [{"role": "user", "content": "Hi"}]}'
 
 The messages that the page sends back with each question are what one conversation is recognised by.
 """
@@ -11,9 +12,8 @@ The messages that the page sends back with each question are what one conversati
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 
-from fastapi import FastAPI, Header
+from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -21,6 +21,7 @@ import mindlytics_core
 from mindlytics_openai import AsyncOpenAI  # instead of: from openai import AsyncOpenAI
 
 MODEL = os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
+IDS = ("X-Mindlytics-User-Id", "X-Mindlytics-Session-Id")
 
 
 @asynccontextmanager
@@ -41,17 +42,10 @@ class Chat(BaseModel):
 
 
 @app.post("/chat")
-async def chat(
-    chat: Chat,
-    x_user_id: Annotated[str | None, Header()] = None,
-    x_session_id: Annotated[str | None, Header()] = None,
-) -> StreamingResponse:
+async def chat(chat: Chat, request: Request) -> StreamingResponse:
     """Answer word by word."""
-    ids = {"X-Mindlytics-User-Id": x_user_id, "X-Mindlytics-Session-Id": x_session_id}
-    headers = {name: value for name, value in ids.items() if value}  # taken off before the request leaves
-    stream = await openai.chat.completions.create(
-        model=MODEL, messages=chat.messages, stream=True, extra_headers=headers
-    )
+    ids = {name: request.headers[name] for name in IDS if name in request.headers}  # taken off before the call leaves
+    stream = await openai.chat.completions.create(model=MODEL, messages=chat.messages, stream=True, extra_headers=ids)
 
     async def words() -> AsyncIterator[str]:
         async with stream:  # a reader who goes away closes it: the turn is recorded as far as they saw it

@@ -12,7 +12,7 @@ from typing import Any
 
 import openai
 
-from mindlytics_core import Client, Delivery, conversation
+from mindlytics_core import Client, Delivery, conversation, flush_at_end
 from mindlytics_openai import wrap
 
 MODEL = os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
@@ -22,12 +22,10 @@ mindlytics = Client(delivery=Delivery(mode="serverless"))
 model = wrap(openai.OpenAI(), client=mindlytics)
 
 
+@flush_at_end(timeout=2)  # what is not delivered by then goes with the next call
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one question; the block is one conversation, which ends with it."""
     messages = [{"role": "user", "content": event["question"]}]
-    try:
-        with conversation(user_id=event.get("user_id")):
-            completion = model.chat.completions.create(model=MODEL, messages=messages)
-    finally:
-        mindlytics.flush_sync(timeout=2)  # what is not delivered by then goes with the next call
+    with conversation(user_id=event.get("user_id")):
+        completion = model.chat.completions.create(model=MODEL, messages=messages)
     return {"statusCode": 200, "body": completion.choices[0].message.content}

@@ -155,7 +155,7 @@ def start(
     Raises:
         OSError: The port is in use, or a file cannot be used; the message says which.
 
-        ValueError: The prices are no such table.
+        ValueError: The prices are no such table, or a key is empty or none that a header could carry.
     """
     settings = Settings(
         api_keys=tuple(api_keys),

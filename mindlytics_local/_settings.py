@@ -21,6 +21,9 @@ class Settings:
         max_body_bytes: Largest request body; a larger one is refused while it is being read.
 
         loopback_only: Whether the service is for this machine only, so that a request must name it as host.
+
+    Raises:
+        ValueError: A key is none that a header could carry.
     """
 
     api_keys: tuple[str, ...] = ()
@@ -28,3 +31,9 @@ class Settings:
     prices: Mapping[str, Price] = field(default_factory=dict)
     max_body_bytes: int = 8 * 1024 * 1024
     loopback_only: bool = False
+
+    def __post_init__(self) -> None:
+        for key in (*self.api_keys, *(() if self.admin_key is None else (self.admin_key,))):
+            # An unset variable on a command line is an empty key, and that would let everybody in.
+            if not key or not all("!" <= char <= "~" for char in key):
+                raise ValueError("a key must have at least one character, all of them visible ASCII and no spaces")

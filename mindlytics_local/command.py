@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
             prices=args.prices,
         )
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"mindlytics local: {getattr(error, 'strerror', None) or error}\n")
+        about = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        sys.stderr.write(f"mindlytics local: {about}{getattr(error, 'strerror', None) or error}\n")
         return 1
     serve(service, ready=lambda running: _announce(running, args))
     sys.stdout.write("\nstopped\n")
@@ -108,7 +109,6 @@ def _shown(path: Path) -> str:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= _MAX_PORT:
+    if not (text.isascii() and text.isdecimal() and int(text) <= _MAX_PORT):
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to {_MAX_PORT}")
-    return port
+    return int(text)

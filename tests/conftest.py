@@ -5,6 +5,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,15 @@ def live_model() -> Iterator[Model]:
 def model(request: pytest.FixtureRequest, record_mode: str) -> Model:
     """The small real model: as it was recorded, or itself while it is being recorded."""
     return PLAYED if record_mode == "none" else request.getfixturevalue("live_model")
+
+
+@pytest.fixture(scope="session")
+def vendor_python() -> Path:
+    """A Python that has the public SDK; not this one, since its packages are not the project's."""
+    python = Path(__file__).parents[1] / ".vendor" / "bin" / "python"
+    if not python.exists() or not (python.parents[1] / ".ready").exists():
+        pytest.skip("`make .vendor/.ready` installs the public SDK, which this runs")
+    return python
 
 
 @pytest.fixture(scope="session")

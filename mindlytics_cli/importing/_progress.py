@@ -1,10 +1,12 @@
 """How far an import came, kept in the user's state directory, so that the next run goes on from there."""
 
+import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +29,10 @@ def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
     return base / "mindlytics" / "imports"
 
 
+class InUse(Exception):
+    """Another process imports the same file into the same project."""
+
+
 class Progress:
     """
     The progress of one file into one project.
@@ -44,6 +50,29 @@ class Progress:
         self._file = file
         #: The file that holds it.
         self.path = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """
+        Keep other processes out, until this one is done or dies.
+
+        Raises:
+            InUse: Another one keeps this one out.
+
+            OSError: The directory cannot be written to.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(
+            # SQLite locks files alike on every system, and a dead process's lock is gone.
+            sqlite3.connect(self.path.with_suffix(".lock"), timeout=0.0, isolation_level=None)
+        ) as lock:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                    raise InUse from None
+                raise OSError(f"{self.path.parent} cannot be written to: {error}") from None
+            yield
 
     def load(self) -> Mark | None:
         """Where the last run came to; None if there was none, or its file cannot be understood."""

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from mindlytics_cli import _connection
 from mindlytics_cli.importing._framing import sniffed
 from mindlytics_cli.importing._importer import Importer
-from mindlytics_cli.importing._progress import Progress, state_directory
+from mindlytics_cli.importing._progress import InUse, Progress, state_directory
 from mindlytics_cli.importing._records import AUTO, FORMATS, Reading
 from mindlytics_cli.importing._sending import Sender, Stopped
 from mindlytics_cli.importing._shown import Shown
@@ -26,6 +26,7 @@ HELP = "import past conversations from a file: JSON Lines, OpenAI chats, or a Ch
 _PATIENCE = 60.0
 _HEAD_BYTES = 64 * 1024
 _INTERRUPTED = 130
+_CHANGED = "it has changed since the last run, and nobody can tell what of it was imported; see --restart"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,11 +88,17 @@ def _go(args: argparse.Namespace, stream: BinaryIO, importer: Importer, shown: S
     )
     try:
         progress = _progress(args.file, sender)
-        if progress is not None and not _resumed(source, progress, shown, restart=args.restart):
-            return "it has changed since the last run, and nobody can tell what of it was imported; see --restart"
-        importer.send(source, framing, sender, progress.save if progress is not None else lambda _: None)
+        if progress is None:
+            importer.send(source, framing, sender, lambda _: None)
+        else:
+            with progress.held():
+                if not _resumed(source, progress, shown, restart=args.restart):
+                    return _CHANGED
+                importer.send(source, framing, sender, progress.save)
     except Stopped as stopped:
         return str(stopped)
+    except InUse:
+        return "another import of it into this project is running"
     finally:
         sender.close()
     return "interrupted" if importer.interrupted() else ""

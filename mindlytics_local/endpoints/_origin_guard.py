@@ -2,7 +2,8 @@
 Keeps web pages of others away from a service that asks nobody for a key.
 
 A browser runs pages of anybody on the user's machine. Such a page may send requests to this service, and by letting
-its own name point to this machine (DNS rebinding) even read the answers. Both can be told from their headers.
+its own name point to this machine (DNS rebinding) even read the answers. Both can be told from their headers:
+`Sec-Fetch-Site`, or `Origin` where a browser is too old for it or the address has no TLS and is not this machine's.
 """
 
 import ipaddress
@@ -43,7 +44,7 @@ class OriginGuard:
         headers = Headers(scope=scope)
         if self._loopback_only and not is_this_machine(headers.get("host", "localhost")):
             return "this service is for this machine only; start it with another --host to reach it by name"
-        if headers.get("sec-fetch-site", "none") in _OWN or _is_link(headers, scope):
+        if _is_own(headers) or _is_link(headers, scope):
             return None
         return "a web page of another origin may not use this service"
 
@@ -63,6 +64,12 @@ def is_this_machine(host: str) -> bool:
         # The last is how a container calls its host; nobody can register a name in it.
         return name == "localhost" or name.endswith((".localhost", ".internal"))
     return True
+
+
+def _is_own(headers: Headers) -> bool:
+    if "sec-fetch-site" in headers:
+        return headers["sec-fetch-site"] in _OWN
+    return "origin" not in headers or headers["origin"].partition("://")[2] == headers.get("host")
 
 
 def _is_link(headers: Headers, scope: Scope) -> bool:

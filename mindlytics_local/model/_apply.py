@@ -74,15 +74,19 @@ def _carry_over(
     Returns:
         The conversations that were ended.
     """
-    renamed = before.user_id != session.user_id
-    if not renamed and event.type != END_SESSION:
+    if before.user_id == session.user_id and event.type != END_SESSION:
         return ()
     ended = []
     for conversation in records.conversations_in(session):
-        after = replace(conversation, user_id=session.user_id) if renamed else conversation
+        after = replace(conversation, user_id=session.user_id) if _is_of(conversation, before) else conversation
         after = ended_with_session(after, session) if event.type == END_SESSION else after
         if after != conversation:
             records.put(after)
         if conversation.ended_us is None and after.ended_us is not None:
             ended.append(after)
     return tuple(ended)
+
+
+def _is_of(conversation: Conversation, session: Session) -> bool:
+    """Whether a conversation is the session's user's, and not of somebody whom its events name."""
+    return conversation.user_id in {None, session.user_id}

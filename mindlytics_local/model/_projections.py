@@ -127,7 +127,8 @@ def _opened(event: ReceivedEvent) -> Conversation:
 
 def _seen(conversation: Conversation, event: ReceivedEvent, session: Session) -> Conversation:
     """Note when and where it happened, and whose it is."""
-    user_id = session.user_id or event.user_id or conversation.user_id
+    # Its own: an exchange keeps the user that it was given, also in a session of somebody else.
+    user_id = event.user_id or conversation.user_id or session.user_id
     if event.at.us < conversation.started_us:
         conversation = replace(conversation, started_at=event.at.text, started_us=event.at.us)
     if event.at.us < conversation.last_activity_us:

@@ -16,6 +16,7 @@ _SCRIPTS = (
     "charts.js",
     "transcript.js",
     "user.js",
+    "session.js",
     "export.js",
     "main.js",
 )

@@ -5,7 +5,10 @@ const WIDTH = 600, HEIGHT = 130;
 const RANGES = { day: [24, 1], week: [7 * 24, 6], month: [30 * 24, 24], quarter: [90 * 24, 24] };
 
 /** The price of a model: under its own name, or under it without the date that it ends with. */
-const priceOf = (prices, model) => prices[model] ?? prices[model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8})$/, "")];
+function priceOf(prices, model) {
+  const known = [model, model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8})$/, "")].find((name) => Object.hasOwn(prices, name));
+  return known === undefined ? null : prices[known];
+}
 
 /** What tokens cost whose cost nobody gave; null where no price is known. */
 function reckoned(prices, model, prompt, completion) {
@@ -20,6 +23,9 @@ function costOf({ cost, unpriced_tokens }, prices) {
   return cost === null && !known.length ? null : known.reduce((sum, part) => sum + part, cost ?? 0);
 }
 
+/** What the charts were last drawn from: those that have not changed stay, with whatever is pointed at. */
+let drawn = null;
+
 async function showCharts(range) {
   const [hours, step] = RANGES[range];
   const width = step * HOUR;
@@ -28,7 +34,11 @@ async function showCharts(range) {
   const last = Math.floor((Date.now() - shift) / width);
   const first = last - hours / step + 1;
   const start = new Date(first * width + shift).toISOString();
-  const figures = await (await request(`/statistics?${new URLSearchParams({ start })}`)).json();
+  const answer = await (await request(`/statistics?${new URLSearchParams({ start })}`)).text();
+  const from = `${range} ${first} ${answer}`;
+  if (from === drawn) return;
+  drawn = from;
+  const figures = JSON.parse(answer);
   const slot = (at) => Math.floor((new Date(at) - shift) / width) - first;
   const slots = Array.from({ length: last - first + 1 }, (_, index) => ({
     at: (first + index) * width + shift, conversations: 0, turns: 0, failed: 0, tokens: 0, cost: 0, latencies: [],
@@ -44,6 +54,7 @@ async function showCharts(range) {
   }
   for (const row of figures.latencies) slots[slot(row.at)]?.latencies.push([row.latency_ms, row.turns]);
   for (const sums of slots) sums.median = quantile(sums.latencies, 0.5), sums.slow = quantile(sums.latencies, 0.95);
+  showFigures(slots, step);
   const total = (name) => slots.reduce((sum, one) => sum + one[name], 0);
   const all = slots.flatMap(({ latencies }) => latencies);
   byId("charts").replaceChildren(
@@ -52,6 +63,28 @@ async function showCharts(range) {
     chart("Tokens", numbers.format(total("tokens")), slots, "tokens", numbers.format),
     chart("Cost", prices.format(total("cost")), slots, "cost", prices.format),
     chart("Latency", all.length ? `median ${duration(quantile(all, 0.5))}, 95 of 100 within ${duration(quantile(all, 0.95))}` : "none told", slots, "slow", duration, "median"),
+  );
+}
+
+/** The same as a table: for who cannot see the bars, and for who wants the figures. */
+function showFigures(slots, step) {
+  const columns = [
+    ["Conversations", (one) => numbers.format(one.conversations)],
+    ["Turns", (one) => numbers.format(one.turns)],
+    ["Failed", (one) => numbers.format(one.failed)],
+    ["Tokens", (one) => numbers.format(one.tokens)],
+    ["Cost", (one) => prices.format(one.cost)],
+    ["Median latency", (one) => (one.latencies.length ? duration(one.median) : "")],
+    ["95 of 100 within", (one) => (one.latencies.length ? duration(one.slow) : "")],
+  ];
+  const when = step === 24 ? date : dayAndTime;
+  const rows = slots.filter((one) => one.conversations || one.turns || one.failed || one.tokens).reverse();
+  const head = el("tr", null, ...["From", ...columns.map(([name]) => name)].map((name) => el("th", { scope: "col" }, name)));
+  const body = rows.map((one) =>
+    el("tr", null, el("th", { scope: "row" }, time(new Date(one.at).toISOString(), when)), ...columns.map(([, figure]) => el("td", null, figure(one)))),
+  );
+  byId("figures").replaceChildren(
+    rows.length ? el("table", null, el("caption", { className: "unseen" }, "Figures over time"), el("thead", null, head), el("tbody", null, ...body)) : el("p", { className: "muted" }, "Nothing happened in this time."),
   );
 }
 

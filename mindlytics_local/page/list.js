@@ -2,8 +2,8 @@
 
 const STEP = 60;
 
-/** Show the conversations; `several` says whether they belong to several projects. */
-function showList(conversations, chosen, several) {
+/** Show conversations as links; `several` says whether they belong to several projects. */
+function showList(list, conversations, chosen, several) {
   const items = conversations.map((conversation) => {
     const current = isSame(conversation, chosen);
     return {
@@ -12,11 +12,11 @@ function showList(conversations, chosen, several) {
       make: () => el("li", null, listItem(conversation, current, several)),
     };
   });
-  reconcile(byId("list"), items);
+  reconcile(list, items);
 }
 
 const isSame = (conversation, chosen) =>
-  chosen?.id === conversation.conversation_id && (!chosen.project || chosen.project === conversation.app_id);
+  chosen?.view === "conversation" && chosen.id === conversation.conversation_id && (!chosen.project || chosen.project === conversation.app_id);
 
 function listItem(conversation, current, several) {
   const { title, user_id, app_id, last_activity_at } = conversation;
@@ -61,10 +61,11 @@ function linkTo({ id, project, raw }) {
 function asked() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const project = parts.get("app") ?? "";
-  if (parts.get("u")) return { user: parts.get("u"), project };
-  if (parts.get("view") === "charts") return { charts: true, project };
+  if (parts.get("u")) return { view: "user", id: parts.get("u"), project };
+  if (parts.get("s")) return { view: "session", id: parts.get("s"), project };
+  if (["charts", "sessions"].includes(parts.get("view"))) return { view: parts.get("view"), project };
   if (!parts.get("c")) return null;
-  return { id: parts.get("c"), project, raw: parts.get("view") === "raw" };
+  return { view: "conversation", id: parts.get("c"), project, raw: parts.get("view") === "raw" };
 }
 
 /** Arrow keys walk through the list. */

@@ -1,8 +1,10 @@
 // What is shown, and what happens when something is new or somebody clicks.
 
-const state = { limit: STEP, conversations: [], total: 0, chosen: null, conversation: null, events: [], filter: null, prices: {} };
+const state = { limit: STEP, viewLimit: STEP, more: false, sessions: 0, refused: 0, conversations: [], total: 0, chosen: null, conversation: null, events: [], filter: null, prices: {} };
 /** How long new events are gathered before the page asks for what they changed, in milliseconds. */
 const GATHER = 120;
+/** One event changes little in charts of days: how often they are asked for at most, in milliseconds. */
+const CHARTS_EVERY = 2000;
 
 /** Run one at a time; a call during a run makes one more run after it. */
 function oneAtATime(work) {
@@ -25,17 +27,35 @@ function oneAtATime(work) {
   };
 }
 
+/** What brings each view up to date; those that show a list say whether there is more of it. */
+const VIEWS = { conversation: refreshConversation, user: showUser, session: showSession, sessions: showSessions, charts: refreshCharts };
+
 const refresh = oneAtATime(async () => {
   const chosen = state.chosen;
   const [conversations, total] = await Promise.all([latestConversations(state.limit, state.filter), conversationCount(state.filter)]);
-  Object.assign(state, { conversations, total });
-  if (chosen?.id) await refreshChosen(chosen);
-  else if (chosen?.user) await showUser(chosen.user, chosen.project);
-  else if (chosen?.charts || (total && isWide())) await showCharts(byId("range").value);
+  const sessions = total ? state.sessions : await sessionCount();
+  Object.assign(state, { conversations, total, sessions });
+  const more = chosen ? await VIEWS[chosen.view](chosen, state.viewLimit) : total && isWide() && (await refreshCharts());
+  if (state.chosen === chosen) state.more = more === true;
   show();
 });
 
-async function refreshChosen(chosen) {
+let chartsDue = 0, chartsLater = null;
+
+async function refreshCharts() {
+  const early = chartsDue - Date.now();
+  if (early > 0) {
+    chartsLater ??= setTimeout(() => {
+      chartsLater = null;
+      refresh();
+    }, early);
+    return;
+  }
+  await showCharts(byId("range").value);
+  chartsDue = Date.now() + CHARTS_EVERY;
+}
+
+async function refreshConversation(chosen) {
   const conversation = await oneConversation(chosen.id, chosen.project);
   if (state.chosen !== chosen) return;
   // Another run of the service, or a wipe, may have left a conversation of the same name and other events.
@@ -49,19 +69,21 @@ async function refreshChosen(chosen) {
 function show() {
   const { conversations, total, chosen, conversation } = state;
   const several = new Set(conversations.map(({ app_id }) => app_id)).size > 1;
-  showList(conversations, chosen, several);
+  showList(byId("list"), conversations, chosen, several);
   const empty = total === 0 && state.filter === null;
-  const charts = chosen ? chosen.charts === true : !empty;
+  const view = chosen?.view ?? (empty ? "welcome" : "charts");
+  const missing = view === "conversation" && conversation === null;
+  const section = { charts: "overview", conversation: missing ? "choose" : "conversation" }[view] ?? view;
+  for (const one of byId("main").children) one.hidden = one.id !== section;
+  for (const button of document.querySelectorAll(".older")) button.hidden = !state.more;
   byId("count").textContent = empty ? "" : counted(total, "conversation");
+  byId("links").hidden = empty && !state.sessions;
   byId("more").hidden = total <= conversations.length;
+  byId("welcome-sessions").hidden = !state.sessions;
+  byId("welcome-sessions").firstElementChild.textContent = `${counted(state.sessions, "session")} without a conversation`;
   document.body.dataset.view = chosen ? "conversation" : "list";
   byId("main").classList.toggle("empty", empty);
-  byId("welcome").hidden = !empty || chosen !== null;
-  byId("overview").hidden = !charts;
-  byId("user").hidden = !chosen?.user;
-  byId("choose").hidden = !chosen?.id || conversation !== null;
   byId("choose-text").textContent = "This conversation is not here. It appears as soon as it arrives.";
-  byId("conversation").hidden = conversation === null;
   document.title = conversation?.title ? `${conversation.title} · Mindlytics local` : "Mindlytics local";
   if (conversation) showConversation();
 }
@@ -86,9 +108,11 @@ const scrollToEnd = () => scroller().scrollTo({ top: scroller().scrollHeight });
 async function go() {
   const before = state.chosen;
   state.chosen = asked();
-  const moved = before?.id !== state.chosen?.id || before?.project !== state.chosen?.project || before?.user !== state.chosen?.user || !state.chosen?.id;
+  const moved = ["view", "id", "project"].some((part) => before?.[part] !== state.chosen?.[part]) || !state.chosen;
   if (moved) Object.assign(state, { conversation: null, events: [], following: false });
   if (!moved) return show();
+  Object.assign(state, { viewLimit: STEP, more: false });
+  chartsDue = 0;
   await refresh();
   scroller().scrollTo({ top: 0 });
   if (before && !state.chosen) byId("list").querySelector("a")?.focus({ preventScroll: true });
@@ -128,8 +152,10 @@ function keepKey(event) {
 
 /** Somebody's event was turned down: the first thing to know while integrating. */
 function showRefused({ session_id, properties }) {
+  const which = session_id ? `, session ${short(session_id)}` : "";
+  state.refused += 1;
   byId("refused").hidden = false;
-  byId("refused").textContent = `Refused${session_id ? `, session ${short(session_id)}` : ""}: ${properties.error_message}`;
+  byId("refused-text").textContent = `${state.refused === 1 ? "Refused" : `Refused ${numbers.format(state.refused)} times, the last`}${which}: ${properties.error_message}`;
 }
 
 async function loadPrices() {
@@ -168,9 +194,22 @@ byId("more").addEventListener("click", () => {
 });
 byId("search").addEventListener("submit", narrow);
 byId("search").addEventListener("input", narrow);
-byId("range").addEventListener("change", refresh);
+for (const button of document.querySelectorAll(".older")) {
+  button.addEventListener("click", () => {
+    state.viewLimit += STEP;
+    refresh();
+  });
+}
+byId("refused-close").addEventListener("click", () => {
+  state.refused = 0;
+  byId("refused").hidden = true;
+});
+byId("range").addEventListener("change", () => {
+  chartsDue = 0;
+  refresh();
+});
 for (const form of ["csv", "jsonl"]) {
-  byId(`save-${form}`).addEventListener("click", () => saveConversations(state.filter, form));
+  byId(`save-${form}`).addEventListener("click", oneAtATime(() => saveConversations(state.filter, form)));
   byId(`save-events-${form}`).addEventListener("click", () => saveEvents(state.conversation, state.events, form));
 }
 addEventListener("hashchange", go);

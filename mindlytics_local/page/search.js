@@ -7,7 +7,7 @@ function searched() {
   const given = Object.fromEntries([...new FormData(searchForm())].map(([name, value]) => [name, value.trim()]));
   const wanted = [];
   if (given.text) wanted.push({ $search: given.text });
-  if (given.user) wanted.push({ user_id: given.user });
+  if (given.user) wanted.push({ $user: given.user });
   if (given.event) wanted.push({ event_names: given.event });
   if (given.since) wanted.push({ last_activity_at: { $gte: new Date(given.since).toISOString() } });
   if (given.until) wanted.push({ started_at: { $lte: new Date(given.until).toISOString() } });

@@ -28,8 +28,9 @@ async function ask(collection, op, { project, ...parameters } = {}) {
 const narrowed = (filter) => (filter ? { filter } : {});
 const latestConversations = (limit, filter) => ask("conversations", "find", { ...narrowed(filter), sort: { last_activity_at: -1 }, limit });
 const conversationCount = async (filter) => (await ask("conversations", "count", narrowed(filter))).count;
+const sessionCount = async () => (await ask("sessions", "count")).count;
 const oneConversation = (id, project) =>
-  ask("conversations", "findOne", { project, filter: { conversation_id: id }, include: ["session"] });
+  ask("conversations", "findOne", { project, filter: { conversation_id: id }, include: ["session", "user"] });
 
 /** A conversation's events after one, oldest first, however many there are. */
 async function eventsOf(id, project, after = 0) {

@@ -4,15 +4,16 @@
 const SHOWN_CHARS = 4000;
 
 function showHead(conversation, raw) {
-  const { title, user_id, session_id, session, conversation_id, started_at, last_activity_at, ended_at } = conversation;
+  const { title, user_id, user, session_id, session, conversation_id, started_at, last_activity_at, ended_at } = conversation;
   byId("title").textContent = title ?? "Nothing said yet";
   const lasted = new Date(ended_at ?? last_activity_at) - new Date(started_at);
+  const known = user_id ?? user?.id;
   byId("who").replaceChildren(
-    el("span", null, user_id ? el("a", { href: `#${new URLSearchParams({ u: user_id, app: conversation.app_id })}` }, user_id) : "anonymous"),
+    el("span", null, known ? el("a", { href: `#${new URLSearchParams({ u: known, app: conversation.app_id })}` }, user_id ?? "anonymous") : "anonymous"),
     el("span", null, "started ", time(started_at, full)),
     el("span", ended_at ? null : { className: "open" }, ended_at ? `ended after ${duration(lasted)}` : "open"),
     el("span", { title: conversation_id }, "conversation ", el("span", { className: "id" }, short(conversation_id))),
-    el("span", { title: session_id }, "session ", el("span", { className: "id" }, short(session_id))),
+    el("span", { title: session_id }, "session ", el("a", { className: "id", href: linkToSession(conversation) }, short(session_id))),
     session?.device_id ? el("span", { title: session.device_id }, "device ", el("span", { className: "id" }, short(session.device_id))) : "",
   );
   byId("totals").replaceChildren(...totals({ ...conversation, reckoned_cost: costOf(conversation, state.prices) }));

@@ -53,6 +53,8 @@ class Collection:
 
         text: Condition with one bound value: what the index of words is to be asked.
 
+        person: Condition with one value, bound wherever it has a mark: any id that a user was ever known by.
+
         body: Column with the whole event as JSON, in which every other field is looked up.
     """
 
@@ -62,6 +64,7 @@ class Collection:
     order: str
     records: Callable[[Sequence[sqlite3.Row]], list[Record]]
     text: str | None = None
+    person: str | None = None
     body: str | None = None
 
     def field(self, name: str) -> Field:
@@ -126,6 +129,13 @@ def _given(row: sqlite3.Row, *, without: set[str]) -> Record:
     return {"organization_id": ORGANIZATION, **shown}
 
 
+_KEYS = "SELECT user_key FROM user_names WHERE kind = 'alias' AND name = ?"
+#: Under any of their ids; what nobody named belongs to whoever its session's device was.
+_OF_USER = f"""
+    (user_id, app_id) IN (SELECT name, app_id FROM user_names WHERE kind = 'alias' AND user_key IN ({_KEYS}))
+    OR user_id IS NULL AND (session_id, app_id) IN (
+        SELECT session_id, app_id FROM sessions WHERE user_key IN ({_KEYS}))
+"""  # noqa: S608  # ours
 _SAID = f"seq IN (SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rowid DESC LIMIT {FOUND_EVENTS})"  # noqa: S608
 
 
@@ -148,6 +158,7 @@ def _all() -> dict[str, Collection]:
         "started_us, rowid",
         _conversations,
         text=f"(conversation_id, app_id) IN (SELECT conversation_id, app_id FROM events WHERE {_SAID})",  # noqa: S608
+        person=_OF_USER,
     )
     events = Collection(
         "events",

@@ -61,6 +61,8 @@ def _part(name: str, value: object, collection: Collection) -> Clause:
         return _joined(_JOINERS[name], [condition(one, collection) for one in value])
     if name == "$search" and collection.text is not None:
         return _search_for(value, collection.text)
+    if name == "$user" and collection.person is not None:
+        return _of_user(value, collection.person)
     if name.startswith("$"):
         raise Refused(f"unknown operator {name!r}; between filters there are {', '.join(_JOINERS)}")
     field = collection.field(name)
@@ -74,6 +76,12 @@ def _search_for(value: object, text: str) -> Clause:
         raise Refused("$search must be a text")
     words = _word_index.query(value)
     return EVERYTHING if words is None else Clause(text, (words,))
+
+
+def _of_user(value: object, person: str) -> Clause:
+    if not isinstance(value, str):
+        raise Refused("$user must be a user's id")
+    return Clause(person, (value,) * person.count("?"))
 
 
 def _compared(field: Field, name: str, operator: str, operand: object) -> Clause:
@@ -149,8 +157,12 @@ def _microseconds(name: str, operand: object) -> int:
 def _joined(word: str, clauses: list[Clause]) -> Clause:
     if not clauses:
         return EVERYTHING
-    sql = word.join(f"({clause.sql})" for clause in clauses)
-    return Clause(sql, tuple(value for clause in clauses for value in clause.params))
+    if len(clauses) == 1:
+        return clauses[0]
+    # Halved, not in a row: SQLite limits how deep an expression may be, and a row of a thousand is a thousand deep.
+    half = len(clauses) // 2
+    left, right = _joined(word, clauses[:half]), _joined(word, clauses[half:])
+    return Clause(f"({left.sql}){word}({right.sql})", left.params + right.params)
 
 
 _Operator: TypeAlias = Callable[[Field, str, object], Clause]

@@ -205,7 +205,9 @@ _FIGURES_AND_WORDS = Change(
     replay=True,
 )
 
-CHANGES: tuple[Change, ...] = (_RECEIVED, _RECORDS, _IDS_OF_PROJECTS, _FIGURES_AND_WORDS)
+_USERS_BY_ANY_ID = Change(("CREATE INDEX user_names_by_name ON user_names (name)",))
+
+CHANGES: tuple[Change, ...] = (_RECEIVED, _RECORDS, _IDS_OF_PROJECTS, _FIGURES_AND_WORDS, _USERS_BY_ANY_ID)
 VERSION = len(CHANGES)
 
 #: Everything that a wipe empties; keys stay, or the client that wiped would lock itself out.

@@ -1,6 +1,5 @@
 """Finding conversations by what was said in them: an index of words, beside the events."""
 
-import re
 import sqlite3
 
 from mindlytics_local.model._received_events import ReceivedEvent
@@ -9,7 +8,6 @@ from mindlytics_local.model._received_events import ReceivedEvent
 _INDEXED_CHARS = 100_000
 #: Events that a search looks at, the latest first; more would make a common word slow, and nobody reads so far.
 FOUND_EVENTS = 20_000
-_WORD = re.compile(r"\w+")
 
 
 def index(db: sqlite3.Connection, seq: int, received: ReceivedEvent) -> None:
@@ -37,5 +35,6 @@ def query(words: str) -> str | None:
     Args:
         words: What was typed: every word must occur, or begin one that does.
     """
-    # In quotes nothing is an operator of the index's language.
-    return " AND ".join(f'"{word}"*' for word in _WORD.findall(words)) or None
+    named = (word.replace('"', " ") for word in words.split() if any(map(str.isalnum, word)))
+    # In quotes nothing is an operator of the index's language; it divides what it finds there as it divides texts.
+    return " AND ".join(f'"{word}"*' for word in named) or None

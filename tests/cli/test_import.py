@@ -17,6 +17,7 @@ from cli_programs import PROGRAM, run, variables
 from helpers import Service, events, shape
 
 from mindlytics_cli.importing import _sending
+from mindlytics_cli.importing._progress import Progress
 
 
 def line(number: int, **more: Any) -> str:
@@ -75,6 +76,19 @@ def test_a_second_import_sends_only_what_was_added(service: Service, tmp_path: P
     assert done.returncode == 0
     assert "1 records were imported before" in done.stdout
     assert sorted(questions(events(service))) == ["question 1", "question 2"]
+
+
+def test_two_imports_of_one_file_at_once_send_it_once(service: Service, tmp_path: Path):
+    past, environment = file_of(tmp_path, line(1)), variables(service, tmp_path)
+    state = Path(environment["XDG_STATE_HOME"]) / "mindlytics" / "imports"
+
+    with Progress(state, Path(past), (service.url, service.project_id)).held():
+        second = run("import", past, environment=environment)
+    third = run("import", past, environment=environment)
+
+    assert (second.returncode, third.returncode) == (1, 0)
+    assert "another import of it into this project is running" in second.stderr
+    assert questions(events(service)) == ["question 1"]
 
 
 def test_a_line_that_is_still_being_written_is_imported_by_the_next_run(service: Service, tmp_path: Path):

@@ -90,6 +90,7 @@ HOMES = {
     "httpx2": ("mindlytics_core/_transport.py",),
     "sqlite3": (
         "mindlytics_core/_spool.py",
+        "mindlytics_cli/importing/_progress.py",
         "mindlytics_local",
     ),
     "starlette": ("mindlytics_local",),

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import uuid
-import venv
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -20,33 +19,16 @@ from mindlytics_local import LocalService
 
 pytestmark = pytest.mark.vendor
 
-PUBLIC_SDK = "mlsdk-python==1.0.5"
 PROGRAM = Path(__file__).parent / "programs/public_sdk.py"
 #: What this client says and the public SDK leaves to the service to find out.
 SAID_BY_US_ONLY = {"Conversation Started", "Conversation Ended"}
 
 
 @pytest.fixture(scope="module")
-def vendor(request: pytest.FixtureRequest) -> Path:
-    """A Python of its own that has the public SDK: its dependencies are nobody's business here."""
-    assert request.config.cache is not None
-    place = request.config.cache.mkdir("vendor") / PUBLIC_SDK
-    python = place / "bin/python"
-    if not (place / "ready").exists():
-        venv.create(place, clear=True)
-        command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--retries", "1", PUBLIC_SDK]
-        installed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        if installed.returncode:
-            pytest.skip(f"{PUBLIC_SDK} cannot be installed here: {installed.stderr[-300:]}")
-        (place / "ready").touch()
-    return python
-
-
-@pytest.fixture(scope="module")
-def both(vendor: Path, mindlytics_server: LocalService) -> dict[str, tuple[Service, Any]]:
+def both(vendor_python: Path, mindlytics_server: LocalService) -> dict[str, tuple[Service, Any]]:
     """What each SDK left, and what its program said."""
     return {
-        "theirs": ran(vendor, "mlsdk", mindlytics_server),
+        "theirs": ran(vendor_python, "mlsdk", mindlytics_server),
         "ours": ran(Path(sys.executable), "mindlytics_core", mindlytics_server),
     }
 

@@ -11,6 +11,9 @@ from provider import ANSWER, ENDLESS, WORDS
 HEADERS = {"X-User-Id": "jjacob", "X-Session-Id": "visit-1"}
 
 
+STREAMED = {f"X-Mindlytics{name[1:]}": value for name, value in HEADERS.items()}
+
+
 def address(program) -> str:
     """Where a server says that it listens."""
     for line in program.stdout:
@@ -21,7 +24,7 @@ def address(program) -> str:
 
 def test_a_chat_that_is_streamed_twice_is_one_conversation_of_the_user_in_the_headers(service: Service, run):
     server = run("-m", "uvicorn", "fastapi_chat:app", "--port", "0")
-    with httpx.Client(base_url=address(server), headers=HEADERS, trust_env=False) as http:
+    with httpx.Client(base_url=address(server), headers=STREAMED, trust_env=False) as http:
         messages = [{"role": "user", "content": "Where is my order?"}]
         first = http.post("/chat", json={"messages": messages}).text
         messages += [{"role": "assistant", "content": first}, {"role": "user", "content": "When?"}]

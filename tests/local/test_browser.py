@@ -3,17 +3,21 @@
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local.builders import ended, failed, function, identify, start_session, turn
+from local.builders import alias, end_session, ended, failed, function, identify, start_session, track, turn
 from local.conftest import Project
 
+from mindlytics_core import Client, Delivery
 from mindlytics_local import LocalService, start
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
 CHROMIUM = Path("/usr/bin/chromium")
+#: Of the minute under load: events a second, seconds, turns of a session.
+RATE, SECONDS, TURNS = 2000, 60, 20
 HOSTILE = "<img src=x onerror='window.broken=1'><script>window.broken=1</script>\u202e\"'` {{7*7}} =cmd()"
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="the page's tests need Debian's chromium in /usr/bin")
@@ -81,10 +85,24 @@ def test_hostile_text_is_shown_and_not_run(page, served):
     expect(page.locator(".bubble.assistant .text")).to_have_text(HOSTILE)
     page.locator("#raw").click()
     expect(page.locator(".raw .call").first).to_be_visible()
-    page.locator("#who a").click()
+    page.locator("#who a").first.click()
     expect(page.locator("#user-title")).to_be_visible()
+    page.goto(page.url.split("#")[0] + "#s=s1")
+    expect(page.locator("#session-events")).to_contain_text("Conversation Turn")
     assert page.evaluate("window.broken") is None
     assert page.locator("main img, main script").count() == 0
+
+
+def test_names_of_models_and_times_in_any_form_break_no_page(page, served):
+    _, project = served
+    project.take(*(turn(model=name, prompt_tokens=1) for name in ("constructor", "__proto__", "toString-2024-01-01")))
+    project.take(turn("Basic form", conversation_id="c2", timestamp="20250101T000000Z"))
+
+    page.get_by_role("link", name="Basic form").click()
+    expect(page.locator("#ending")).to_contain_text("Last activity")
+    page.get_by_role("link", name="Hello").click()
+    expect(page.locator("#totals")).to_contain_text("__proto__")
+    expect(page.locator("#totals")).not_to_contain_text("NaN")
 
 
 def test_the_list_is_searched_and_filtered(page, served):
@@ -119,17 +137,41 @@ def test_charts_show_what_has_happened(page, served):
     page.get_by_label("Stretch of time").select_option("quarter")
     expect(page.get_by_role("img", name="Cost: 0.5")).to_be_visible()
     expect(page.locator("#charts svg")).to_have_count(5)
+    page.get_by_text("As a table").click()
+    expect(page.get_by_role("cell", name="42", exact=True)).to_be_visible()
 
 
-def test_a_user_has_a_page_with_traits_ids_and_history(page, served):
+def test_a_user_has_a_page_with_traits_ids_and_their_whole_history(page, served):
     _, project = served
-    project.take(start_session(device_id="d1"), identify(id="ann", traits={"plan": "pro"}), turn("Hello"))
-    page.locator("#list a").first.click()
-    page.locator("#who a").click()
+    project.take(start_session(device_id="d1"), turn("Anonymous", conversation_id="c0"), end_session())
+    project.take(*(turn("As ann", session_id=f"s-{n}", conversation_id=f"c-{n}", user_id="ann") for n in range(70)))
+    known = {"session_id": "s3", "device_id": "d1"}
+    project.take(start_session(**known), identify(session_id="s3", id="ann", traits={"plan": "pro"}))
+    project.take(alias(session_id="s3", id="anna", previous_id="ann"), turn("As anna", session_id="s3"))
+    page.get_by_role("link", name="As anna").click()
+    page.locator("#who a").first.click()
 
+    expect(page.locator("#user-title")).to_have_text("anna")
     expect(page.locator("#user-facts")).to_contain_text("pro")
     expect(page.locator("#user-facts")).to_contain_text("ml_")
-    expect(page.locator("#user-history a")).to_have_count(1)
+    expect(page.locator("#user-count")).to_have_text("72 conversations")
+    expect(page.locator("#user-history a")).to_have_count(60)
+    page.locator("#user").get_by_role("button", name="Show older").click()
+    expect(page.locator("#user-history a")).to_have_count(72)
+
+
+def test_a_session_has_a_page_also_without_a_conversation(page, served):
+    _, project = served
+    project.take(start_session(id="ann", attributes={"from": "mail"}), track("Opened", {"door": "front"}))
+    page.get_by_role("link", name="1 session without a conversation").click()
+    page.locator("#session-list a").click()
+
+    expect(page.locator("#session-facts")).to_contain_text("mail")
+    expect(page.locator("#session-who")).to_contain_text("2 events")
+    page.locator("#session-events").get_by_text("Opened", exact=True).click()
+    expect(page.locator("#session-events")).to_contain_text("front")
+    project.take(turn("Hello"))
+    expect(page.locator("#session-conversations a")).to_have_count(1)
 
 
 def test_data_is_taken_along_and_no_cell_is_a_formula(page, served, tmp_path):
@@ -151,11 +193,14 @@ def test_data_is_taken_along_and_no_cell_is_a_formula(page, served, tmp_path):
     assert row["title"] == "'=1+1"
 
 
-def test_a_refused_event_is_shown(page, served):
+def test_a_refused_event_is_shown_until_it_has_been_read(page, served):
     _, project = served
-    project.send(turn() | {"timestamp": "noon"})
+    for _ in range(2):
+        project.send(turn() | {"timestamp": "noon"})
 
-    expect(page.locator("#refused")).to_contain_text("timestamp")
+    expect(page.locator("#refused")).to_contain_text("Refused 2 times, the last, session s1: event 0: timestamp")
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.locator("#refused")).to_be_hidden()
 
 
 def test_the_keyboard_is_enough(page, served):
@@ -208,3 +253,33 @@ def test_it_fits_a_phone(page, served):
     page.get_by_role("link", name="Charts").click()
     expect(page.locator("#charts svg").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.soak
+def test_two_thousand_events_a_second_lose_nothing_and_the_page_follows(page, served):
+    service, _ = served
+    seen: set[str] = set()
+    client = Client("any", "soak", service.url, delivery=Delivery(max_events=100_000, max_bytes=256 * 2**20))
+    begun, sent = time.monotonic(), 0
+
+    while sent < RATE * SECONDS:
+        session = client.create_session(id=f"user-{sent % 100}")
+        for number in range(TURNS):
+            session.track_conversation_turn(user=f"question {number}", assistant="answer " * 20)
+        session.end_session()
+        sent += TURNS + 4  # and the starts and ends of the session and its conversation
+        if (ahead := begun + sent / RATE - time.monotonic()) > 0:
+            page.wait_for_timeout(1000 * ahead)
+        if sent % 480 == 0:
+            seen.add(page.locator("#count").inner_text())
+
+    assert client.close(60)
+    stats = client.stats()
+    assert (stats.pending, stats.dropped, stats.delivered) == (0, {}, sent)
+    stored = Project(service.url, **{"X-App-ID": "soak"})
+    with stored.http:
+        assert stored.ask("events", "count") == {"count": sent}
+        total = stored.ask("conversations", "count")["count"]
+    page.wait_for_function("(total) => document.querySelector('#count').innerText.startsWith(total)", arg=f"{total:,}")
+    # It went on showing more all the time, not once at the end.
+    assert len(seen) > SECONDS

@@ -72,6 +72,7 @@ def test_one_invalid_event_refuses_the_whole_request_and_is_named(project: Proje
         (track("e", {"nested": [1]}), "properties.nested"),
         (track("e", timestamp="yesterday"), "timestamp"),
         (track("e", timestamp="2025-01-01T00:00:00"), "offset"),
+        (track("e", timestamp="9999-12-31T23:00:00-14:00"), "years"),
         (track("x" * 101), "event"),
         (turn(conversation_id=""), "conversation_id"),
     ],
@@ -204,6 +205,13 @@ def test_a_compressed_body_is_refused_with_a_word(project: Project):
     answer = project.http.post(QUEUE, content=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
 
     assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("form", ["20250301T120100Z", "2025-W09-6T12:01:00,0+00:00", "2025-03-01 12:01:00+00:00"])
+def test_a_timestamp_in_a_form_that_browsers_do_not_read_is_told_in_one_that_they_do(project: Project, form: str):
+    project.take(track("e", timestamp=form))
+
+    assert project.only("events")["timestamp"] == "2025-03-01T12:01:00.000000+00:00"
 
 
 def test_an_event_without_a_timestamp_happened_when_it_was_received(project: Project):

@@ -45,6 +45,13 @@ def test_a_body_announced_as_enormous_is_refused_unread(running: LocalService):
         assert wire.recv(100).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("key", ["", " ", "two words", "schlüssel"])
+def test_a_key_that_nobody_could_send_or_everybody_does_is_none(key: str):
+    for keys in ({"api_keys": [key]}, {"admin_key": key}):
+        with pytest.raises(ValueError, match="a key must"):
+            start(**keys)
+
+
 @pytest.mark.parametrize("given", ["Bearer first", "first", "bearer second", "Bearer   second", "root"])
 def test_a_known_key_is_taken_with_and_without_bearer(locked: LocalService, given: str):
     project = Project(locked.url, Authorization=given)
@@ -109,6 +116,9 @@ def test_wiping_and_making_keys_need_the_administrator_key():
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "http://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://localhost:1", "Host": "localhost:1"}, 200),
         ({"Host": "rebound.example"}, 403),
         ({"Host": "localhost:3000"}, 200),
         ({"Host": "[::1]:3000"}, 200),

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from local.builders import at, end_session, ended, failed, start_session, started, track, turn
+from local.builders import at, end_session, ended, failed, identify, start_session, started, track, turn
 from local.conftest import Project
 
 from mindlytics_local import LocalService
@@ -200,3 +200,23 @@ def test_live_events_are_150_when_nobody_says(project: Project):
     project.take(*(track("e") for _ in range(200)))
 
     assert len(project.http.get("/bc/v1/live-events/events").json()) == 150
+
+
+def test_a_filter_may_be_as_long_as_an_address(project: Project):
+    project.take(turn(), turn())
+
+    assert project.ask("conversations", "count", filter={"$or": [{"turns": n} for n in range(1500)]}) == {"count": 1}
+
+
+def test_a_user_s_conversations_are_found_by_any_of_their_ids(project: Project):
+    project.take(start_session(device_id="d1"), turn(conversation_id="anonymous"))
+    project.take(identify(session_id="s2", id="old", device_id="d1"), turn(session_id="s2", conversation_id="named"))
+    project.http.post("/bc/v1/user/alias", json={"id": "new", "previous_id": "old"})
+    project.take(turn(session_id="s3", conversation_id="other's", user_id="somebody"))
+    (user,) = project.ask("users", filter={"aliases": "new"})
+
+    for name in (*user["aliases"],):
+        found = project.ask("conversations", filter={"$user": name})
+        assert [record["conversation_id"] for record in found] == ["anonymous", "named"], name
+    assert len(user["aliases"]) == 3
+    assert project.question("conversations", filter={"$user": 5}).status_code == 400

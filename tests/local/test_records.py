@@ -4,7 +4,19 @@ import itertools
 from typing import Any
 
 import pytest
-from local.builders import at, end_session, ended, failed, function, start_session, started, track, turn, usage
+from local.builders import (
+    at,
+    end_session,
+    ended,
+    failed,
+    function,
+    identify,
+    start_session,
+    started,
+    track,
+    turn,
+    usage,
+)
 from local.conftest import Project
 
 
@@ -175,3 +187,12 @@ def test_who_the_user_is_reaches_the_conversations_of_the_session(project: Proje
     project.take(turn(device_id="d1"), {"type": "identify", "session_id": "s1", "id": "u1", "traits": {"plan": "pro"}})
 
     assert project.only("conversations")["user_id"] == project.only("sessions")["user_id"] == "u1"
+
+
+def test_a_conversation_is_of_the_user_whom_its_events_name(project: Project):
+    theirs = {"conversation_id": "theirs", "user_id": "guest"}
+    project.take(start_session(id="host"), turn(conversation_id="own"), turn(**theirs), turn(conversation_id="theirs"))
+    project.take(identify(id="landlady"))
+
+    users = {record["conversation_id"]: record["user_id"] for record in project.ask("conversations")}
+    assert users == {"own": "landlady", "theirs": "guest"}

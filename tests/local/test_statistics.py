@@ -20,6 +20,7 @@ from mindlytics_local import start
         ("find_order", ["c2"]),
         ('"', ["c1", "c2"]),
         ("order OR nothing", []),
+        ("for-my !!", ["c1"]),
         ("caf\u00e9", ["c2"]),
         ("cafe", ["c2"]),
     ],

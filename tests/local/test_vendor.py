@@ -1,7 +1,6 @@
 """The vendor's own client, unchanged, as a separate program; and single posts as its JavaScript client sends them."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -12,15 +11,13 @@ from local.conftest import Project, http_client
 from mindlytics_local import start
 
 PROGRAM = Path(__file__).parent / "vendor_program.py"
-#: A Python that has `mlsdk-python` 1.0.5 and `websockets`; not this one, since its packages are not the project's.
-PYTHON = os.environ.get("VENDOR_PYTHON", str(PROGRAM.parents[2] / ".vendor" / "bin" / "python"))
 
 
-@pytest.mark.skipif(not Path(PYTHON).exists(), reason="`make vendor` installs the vendor's client")
-def test_the_vendor_s_client_works_unchanged():
+@pytest.mark.vendor
+def test_the_vendor_s_client_works_unchanged(vendor_python: Path):
     with start() as service:
         ran = subprocess.run(
-            [PYTHON, str(PROGRAM), service.url, service.live_url],
+            [vendor_python, PROGRAM, service.url, service.live_url],
             capture_output=True,
             text=True,
             timeout=60,
