@@ -9,8 +9,9 @@ from mindlytics_core._model import Event, Scalar
 
 #: Longest single text that is recorded, so that an event stays below its limit whatever it holds.
 MAX_TEXT_CHARS = 30_000
-#: How far a redactor sees beyond that: what it would find across the cut must not be left there by half.
-_REDACTED_AHEAD = 500
+#: How far redactors see beyond that, and as much is taken off the end of what they leave of a longer text: there may
+#: be half of what they would have found. A little more than the longest that the ready-made ones look for.
+_REDACTED_AHEAD = 8_500
 
 BeforeSend: TypeAlias = Callable[[Event], Event | None]
 Redactor: TypeAlias = Callable[[str], str]
@@ -74,7 +75,7 @@ class Editor:
             event = without_content(event)
         if self._redact:
             event = redacted(event, self._redact)
-        event = fitted(event)
+        event = fitted(event, self._redact)
         return event if self._before_send is None else self._before_send(event)
 
 
@@ -93,16 +94,14 @@ def without_content(event: Event) -> Event:
 
 
 def redacted(event: Event, redactors: Sequence[Redactor]) -> Event:
-    """The event with its texts as the redactors leave them; ids, names, attributes and traits stay."""
+    """
+    The event with its texts as the redactors leave them; ids, names, attributes and traits stay.
+
+    So do texts that are to be cut: `fitted` redacts those.
+    """
 
     def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            # Nothing beyond is recorded, and nobody waits for ten megabytes to be searched.
-            beyond, value = value[MAX_TEXT_CHARS + _REDACTED_AHEAD :], value[: MAX_TEXT_CHARS + _REDACTED_AHEAD]
-            for redactor in redactors:
-                value = redactor(value)
-            return value + beyond
-        return value
+        return _clean(value, redactors) if isinstance(value, str) and not _is_long(value) else value
 
     changed: dict[str, Any] = {name: clean(getattr(event, name)) for name in _TEXTS.get(type(event), ())}
     properties: Mapping[str, Scalar] | None = getattr(event, "properties", None)
@@ -111,9 +110,15 @@ def redacted(event: Event, redactors: Sequence[Redactor]) -> Event:
     return event.replace(**changed) if changed else event
 
 
-def fitted(event: Event) -> Event:
+def _clean(text: str, redactors: Sequence[Redactor]) -> str:
+    for redactor in redactors:
+        text = redactor(text)
+    return text
+
+
+def fitted(event: Event, redactors: Sequence[Redactor] = ()) -> Event:
     """
-    The event with every text cut to the longest that is recorded.
+    The event with every text cut to the longest that is recorded, and what is cut as the redactors leave it.
 
     For each there is a property with its whole length (`user_chars`), and `truncated_chars` says how much is
     missing in all.
@@ -122,24 +127,33 @@ def fitted(event: Event) -> Event:
     for name in _TEXTS.get(kind, ()):
         text = getattr(event, name)
         if text is not None and len(text) > MAX_TEXT_CHARS:
-            return _cut(event)
+            return _cut(event, redactors)
     values: Mapping[str, Scalar] | None = getattr(event, _SCALARS.get(kind, "properties"), None)
-    return _cut(event) if values and any(map(_is_long, values.values())) else event
+    return _cut(event, redactors) if values and any(map(_is_long, values.values())) else event
 
 
-def _cut(event: Event) -> Event:
+def _cut(event: Event, redactors: Sequence[Redactor]) -> Event:
     group = _SCALARS.get(type(event), "properties")
     texts = {name: text for name in _TEXTS.get(type(event), ()) if _is_long(text := getattr(event, name))}
-    values = _shortened(getattr(event, group))
+    values = _shortened(getattr(event, group), redactors if group == "properties" else ())
     # What is in a property's name already is somebody else's.
     changed: dict[str, Any] = {group: {**values, **_notes(texts, values)}}
-    changed |= {name: text[:MAX_TEXT_CHARS] for name, text in texts.items()}
+    changed |= {name: _short(text, redactors) for name, text in texts.items()}
     return event.replace(**changed)
 
 
-def _shortened(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+def _short(text: str, redactors: Sequence[Redactor]) -> str:
+    # Nothing beyond is recorded, and nobody waits for ten megabytes to be searched.
+    seen = text[: MAX_TEXT_CHARS + _REDACTED_AHEAD] if redactors else text
+    left = _clean(seen, redactors)
+    return left[
+        : MAX_TEXT_CHARS if len(seen) == len(text) else min(MAX_TEXT_CHARS, max(len(left) - _REDACTED_AHEAD, 0))
+    ]
+
+
+def _shortened(values: Mapping[str, Scalar], redactors: Sequence[Redactor]) -> dict[str, Scalar]:
     long = {name: value for name, value in values.items() if isinstance(value, str) and _is_long(value)}
-    short: dict[str, Scalar] = {**values, **{name: value[:MAX_TEXT_CHARS] for name, value in long.items()}}
+    short: dict[str, Scalar] = {**values, **{name: _short(value, redactors) for name, value in long.items()}}
     return short | _notes(long, short)
 
 

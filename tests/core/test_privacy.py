@@ -169,14 +169,27 @@ def test_redacting_twice_changes_nothing_more(text: str, redactor: Callable[[str
     assert redactor(redactor(text)) == redactor(text)
 
 
-def test_what_stands_across_the_cut_is_redacted_whole(new_client: Callable[..., Client], service: Service):
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("x" * (MAX_TEXT_CHARS - 7) + " ada@example.org tail", id="across the cut"),
+        pytest.param("ada.lovelace@example.org " * 10_000, id="more text takes the place of what was redacted"),
+        pytest.param("x " + "ada@example.org " * 10_000, id="across the end of what is searched"),
+    ],
+)
+def test_nothing_of_a_long_text_leaves_that_no_redactor_has_seen(
+    new_client: Callable[..., Client], service: Service, text: str
+):
     client = new_client(redact=[redact_emails])
-    a_talk(client, "x" * (MAX_TEXT_CHARS - 7) + " ada@example.org tail")
+    session = client.create_session(id="jjacob")
+    session.track_conversation_turn(user=text, assistant="ok", properties={"copy": text})
     client.close()
 
-    user = properties(events(service), "Conversation Turn")["user"]
-    assert "ada@" not in user
-    assert len(user) == MAX_TEXT_CHARS
+    turn = properties(events(service), "Conversation Turn")
+    for name in ("user", "copy"):
+        assert "ada" not in turn[name]
+        assert len(turn[name]) > 3_000
+        assert turn[f"{name}_chars"] == len(text)
 
 
 def test_a_conversation_is_sampled_whole_and_by_its_id_alone(new_client: Callable[..., Client], service: Service):
