@@ -65,8 +65,9 @@ class Book:
         #: Where it records.
         self.destination = config.destination
         self.worker = PROCESS.worker(config.destination, delivery, config.spool_dir)
-        #: Has something called at a time of the monotonic clock.
-        self.call_at = call_at or self.worker.call_at
+        #: Whether it takes no more events.
+        self.is_closed = False
+        self._call_at = call_at or self.worker.call_at
         self.project_id = config.destination.project_id
         self.requests = Requests(config.destination, delivery)
         self._config = config
@@ -77,14 +78,19 @@ class Book:
         self._reports = reports
         self._editor = editor
         self._end_on_exit = end_on_exit
-        #: Whether it takes no more events.
-        self.is_closed = False
         #: Taken by the first close that gives the worker back: others may be using it still.
         self._given_back = threading.Lock()
         self._live: weakref.WeakValueDictionary[str, Lifecycle] = weakref.WeakValueDictionary()
-        self._sessions = OpenSessions(self.clock, self.call_at, idle_timeout)
+        #: Held while a session is looked for: two threads that name the same one get the same.
+        self._looking = threading.RLock()
+        self._sessions = OpenSessions(self.clock, self.call_at, idle_timeout, self._keep)
         self._conversations = Conversations(self, idle_timeout=idle_timeout)
         PROCESS.add_ender(self)
+
+    def call_at(self, when: float, task: Callable[[], None]) -> None:
+        """Have `task` called at a time of the monotonic clock; of a closed client nothing is due any more."""
+        if not self.is_closed:
+            self._call_at(when, task)
 
     # What sessions need.
 
@@ -131,13 +137,12 @@ class Book:
 
     def opened(self, lifecycle: Lifecycle) -> None:
         """A session began: it must be ended before the process is."""
-        self._sessions.add(lifecycle)
-        PROCESS.keep(self, open_now=True)
+        if not self.is_closed:
+            self._sessions.add(lifecycle)
 
     def ended(self, lifecycle: Lifecycle) -> None:
         """A session is over."""
         self._sessions.discard(lifecycle)
-        PROCESS.keep(self, open_now=bool(self._sessions))
 
     # What conversations need.
 
@@ -154,9 +159,15 @@ class Book:
 
             attributes: Sent with its start.
         """
-        known = self._live.get(ids.session_id) if ids.session_id is not None else None
-        if known is not None and not known.has_ended:
-            return known
+        with self._looking:
+            known = self._live.get(ids.session_id) if ids.session_id is not None else None
+            if known is None or known.has_ended:
+                return self._new_lifecycle(ids, for_conversation, attributes)
+        if for_conversation is None:
+            known.belongs_to(ids.identity(), attributes or {})
+        return known
+
+    def _new_lifecycle(self, ids: Ids, for_conversation: str | None, attributes: Properties | None) -> Lifecycle:
         session_id = ids.session_id or IDS.new()
         lifecycle = Lifecycle(
             self,
@@ -204,7 +215,7 @@ class Book:
         )
         if scope is not None and scope.ids.conversation_id == conversation.conversation_id:
             end = functools.partial(self.end_conversation, conversation.conversation_id, ids.session_id)
-            scope.on_leave((self, conversation), end)
+            scope.on_leave((self, ids.session_id), end)
         exchange = Exchange(
             self,
             conversation,
@@ -274,10 +285,14 @@ class Book:
 
     def forget_after_fork(self) -> None:
         """What is open belongs to the parent, which will end it."""
+        self._looking = threading.RLock()
         for lifecycle in list(self._live.values()):
             lifecycle.inherit()
         self._sessions.renew()
         self._conversations.renew()
+
+    def _keep(self, open_now: bool) -> None:  # noqa: FBT001  # a callback of one fact
+        PROCESS.keep(self, open_now=open_now)
 
     def _drop(self, event: _model.Event, reason: str) -> Receipt:
         self.worker.queue.refuse(self._reports, event.session_id, reason)

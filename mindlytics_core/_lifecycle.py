@@ -1,7 +1,6 @@
 """What starts and ends by itself in a session, in the right order, each start and each end once."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -14,7 +13,8 @@ from mindlytics_core._receipt import NOT_TAKEN, Receipt
 
 #: Conversations that one session keeps open at once; beyond it the quietest ends.
 MOST_OPEN = 10_000
-_MOST_FINISHED = 1_000
+#: Ended conversations that a session knows at least, so that a second end by hand is none.
+_MOST_FINISHED = 50_000
 
 
 class Recorder(Protocol):
@@ -116,7 +116,11 @@ class Lifecycle:
         self._open: dict[str, _Last] = {}
         #: What was open at a fork: the parent ends it, and the session too.
         self._parents: frozenset[str] | None = None
-        self._finished: OrderedDict[str, None] = OrderedDict()
+        #: Digests of the ids of ended conversations; when there are many, the older half makes way together.
+        self._finished: set[int] = set()
+        self._finished_before: set[int] = set()
+        #: `with` blocks that are open in it, of any object.
+        self._blocks = 0
         #: The latest timestamp; None before the first event.
         self._last_at: str | None = None
         self._ended = False
@@ -153,6 +157,34 @@ class Lifecycle:
         with self.lock:
             return list(self._open)
 
+    def belongs_to(self, identity: Identity, attributes: Properties) -> None:
+        """
+        Note what another object of the same session was made with.
+
+        Args:
+            identity: Who later events belong to, as far as that was not known; a session stays its first user's.
+
+            attributes: Sent with a start that is still to come.
+        """
+        with self.lock:
+            known = self.identity
+            self.identity = Identity(known.user_id or identity.user_id, known.device_id or identity.device_id)
+            if attributes:
+                self._attributes = {**self._attributes, **attributes}
+                self._announce = True
+
+    def enter_block(self) -> None:
+        """A `with` block of the session begins."""
+        with self.lock:
+            self._blocks += 1
+
+    def leave_block(self) -> None:
+        """A `with` block is left; the last one of them ends what is open, and nothing more is taken."""
+        with self.lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self.close()
+
     def begin_exchange(self, conversation_id: str) -> None:
         """Note that an exchange is in progress in a conversation."""
         with self.lock:
@@ -167,7 +199,9 @@ class Lifecycle:
             if running:
                 self._running[conversation_id] = running
 
-    def record(self, kind: type[_model.Event], at: str, fields: Mapping[str, Any]) -> Receipt:
+    def record(
+        self, kind: type[_model.Event], at: str, fields: Mapping[str, Any], identity: Identity | None = None
+    ) -> Receipt:
         """
         Start the session if that is still to be done, and record one event.
 
@@ -177,10 +211,12 @@ class Lifecycle:
             at: When.
 
             fields: What this kind says besides where, when and who.
+
+            identity: Whose it is, where that is somebody else than the session's.
         """
         with self.lock:
             self._start(at)
-            return self._emit(kind, at, None, fields)
+            return self._emit(kind, at, identity, fields)
 
     def record_in_conversation(
         self,
@@ -240,7 +276,8 @@ class Lifecycle:
             receipt = self._emit(_model.ConversationStarted, at, identity, fields)
             if not self._ended:
                 self._open[inside] = _Last(at, self.touched, identity)
-                self._finished.pop(inside, None)
+                self._finished.discard(hash(inside))
+                self._finished_before.discard(hash(inside))
                 # For a session of this process's own the second time; for an inherited one the first.
                 self._recorder.opened(self)
                 self._end_quietest()
@@ -259,7 +296,7 @@ class Lifecycle:
         """
         with self.lock:
             which = conversation_id or self.own_conversation_id
-            if which is None or which in self._finished:
+            if which is None or hash(which) in self._finished or hash(which) in self._finished_before:
                 return NOT_TAKEN
             last = self._open.get(which)
             at = at or (last.at if last else self._last_at)
@@ -368,6 +405,6 @@ class Lifecycle:
     def _finish(self, conversation_id: str) -> None:
         if conversation_id == self.own_conversation_id:
             self.own_conversation_id = None
-        self._finished[conversation_id] = None
-        while len(self._finished) > _MOST_FINISHED:
-            self._finished.popitem(last=False)
+        if len(self._finished) >= _MOST_FINISHED:
+            self._finished_before, self._finished = self._finished, set()
+        self._finished.add(hash(conversation_id))

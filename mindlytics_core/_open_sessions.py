@@ -21,12 +21,21 @@ class OpenSessions:
         call_at: Has something called at a time of the monotonic clock.
 
         idle_timeout: Seconds without an event after which a session, or a conversation in it, ends.
+
+        keep: Told whether any is open, whenever that may have changed.
     """
 
-    def __init__(self, clock: Clock, call_at: Callable[[float, Callable[[], None]], None], idle_timeout: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        call_at: Callable[[float, Callable[[], None]], None],
+        idle_timeout: float,
+        keep: Callable[[bool], None],
+    ) -> None:
         self._clock = clock
         self._call_at = call_at
         self._idle_timeout = idle_timeout
+        self._keep = keep
         self.renew()
 
     def renew(self) -> None:
@@ -36,13 +45,12 @@ class OpenSessions:
         self._timer_is_set = False
         self._is_crowded = False
 
-    def __bool__(self) -> bool:
-        return bool(self._open)
-
     def add(self, lifecycle: Lifecycle) -> None:
         """Hold a session."""
         with self._lock:
             self._open[lifecycle] = None
+            # Under the lock: otherwise an end and a start at once might be told in the wrong order.
+            self._keep(True)
             if lifecycle.ends_when_idle:
                 self._set_timer(lifecycle.touched)
             if len(self._open) > MOST_OPEN and not self._is_crowded:
@@ -54,6 +62,7 @@ class OpenSessions:
         """The session has ended."""
         with self._lock:
             self._open.pop(lifecycle, None)
+            self._keep(bool(self._open))
 
     def end_all(self, *, named_too: bool) -> None:
         """End what this process opened; named ones may go on in another process."""

@@ -4,7 +4,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, fields
 from types import TracebackType
@@ -238,8 +238,7 @@ class conversation:  # noqa: N801  # reads as a word: `with conversation(...)`
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        inner = _scope.get()
-        scope = inner if inner is not None and inner in self._entered else next(reversed(self._entered))
+        scope = innermost(self._entered)
         leave(self._entered.pop(scope))
         scope.leave()
 
@@ -264,9 +263,15 @@ class _Following(Scope):
         return self._read()
 
 
-def enter(read: Callable[[], Ids]) -> Token[Scope | None]:
-    """Open a scope that ends nothing when it is left, and whose ids are asked for each time."""
-    return _Following(read).enter()
+def following(read: Callable[[], Ids]) -> Scope:
+    """A scope that ends nothing when it is left, and whose ids are asked for each time."""
+    return _Following(read)
+
+
+def innermost(entered: Collection[Scope]) -> Scope:
+    """Of an object's open blocks the one that is left: this context's own, or the last one where it has none."""
+    here = _scope.get()
+    return here if here is not None and here in entered else list(entered)[-1]
 
 
 def leave(token: Token[Scope | None]) -> None:

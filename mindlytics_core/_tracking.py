@@ -24,12 +24,21 @@ class Tracking:
         lifecycle: What was started and what must be ended.
 
         conversation_id: The conversation of events that name none; without it one is made when needed.
+
+        identity: Whose events these are, where that is somebody else than the session's.
     """
 
-    def __init__(self, clock: _clock.Clock, lifecycle: Lifecycle, conversation_id: str | None) -> None:
+    def __init__(
+        self,
+        clock: _clock.Clock,
+        lifecycle: Lifecycle,
+        conversation_id: str | None,
+        identity: Identity | None,
+    ) -> None:
         self._clock = clock
         self._lifecycle = lifecycle
         self._named_conversation_id = conversation_id
+        self._identity = identity
         self._closed = False
         #: Whether nothing needs to be looked at before an event.
         self._is_ready = False
@@ -51,7 +60,14 @@ class Tracking:
     @property
     def identity(self) -> Identity:
         """Who later events belong to."""
-        return self._lifecycle.identity
+        return self._identity or self._lifecycle.identity
+
+    @identity.setter
+    def identity(self, value: Identity) -> None:
+        if self._identity is None:
+            self._lifecycle.identity = value
+        else:
+            self._identity = value
 
     @property
     def id(self) -> str | None:
@@ -87,7 +103,7 @@ class Tracking:
         """
         at = self._at(timestamp)
         checked = _model.check_properties("properties", properties)
-        return self._lifecycle.start_conversation(self._conversation(conversation_id), at, checked)
+        return self._lifecycle.start_conversation(self._conversation(conversation_id), at, checked, self._identity)
 
     def track_event(
         self,
@@ -120,8 +136,8 @@ class Tracking:
         inside = self._conversation(conversation_id) or self.conversation_id
         fields = {"name": event, "properties": checked}
         if inside is None:
-            return self._lifecycle.record(_model.Tracked, at, fields)
-        return self._lifecycle.record_in_conversation(_model.Tracked, at, inside, fields)
+            return self._lifecycle.record(_model.Tracked, at, fields, self._identity)
+        return self._lifecycle.record_in_conversation(_model.Tracked, at, inside, fields, self._identity)
 
     def track_conversation_turn(
         self,
@@ -291,8 +307,8 @@ class Tracking:
                 id, device_id = known.user_id, known.device_id  # noqa: A001  # the public SDK's name
             # The event still carries the identity so far: that is how the service links the two.
             fields = {"id": id, "device_id": device_id, "traits": checked}
-            receipt = self._lifecycle.record(_model.UserIdentified, at, fields)
-            self._lifecycle.identity = Identity(id or known.user_id, device_id or known.device_id)
+            receipt = self._lifecycle.record(_model.UserIdentified, at, fields, self._identity)
+            self.identity = Identity(id or known.user_id, device_id or known.device_id)
             return receipt
 
     def user_alias(
@@ -320,9 +336,10 @@ class Tracking:
         at = self._at(timestamp)
         _model.check_name("id", id)
         _model.check_name("previous_id", previous_id)
+        fields = {"id": id, "previous_id": previous_id}
         with self._lifecycle.lock:
-            receipt = self._lifecycle.record(_model.UserAliased, at, {"id": id, "previous_id": previous_id})
-            self._lifecycle.identity = msgspec.structs.replace(self.identity, user_id=id)
+            receipt = self._lifecycle.record(_model.UserAliased, at, fields, self._identity)
+            self.identity = msgspec.structs.replace(self.identity, user_id=id)
             return receipt
 
     def end_conversation(
@@ -396,7 +413,8 @@ class Tracking:
     ) -> Receipt:
         at = self._at(timestamp)
         fields["properties"] = {} if properties is None else _model.check_properties("properties", properties)
-        return self._lifecycle.record_in_conversation(kind, at, self._conversation(conversation_id), fields)
+        inside = self._conversation(conversation_id)
+        return self._lifecycle.record_in_conversation(kind, at, inside, fields, self._identity)
 
     def _conversation(self, conversation_id: str | None) -> str | None:
         if conversation_id is None:

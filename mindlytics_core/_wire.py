@@ -90,8 +90,10 @@ def _json(wire: object) -> bytes:
 
 def _write_session_started(wire: dict[str, Any], event: model.SessionStarted) -> None:
     wire["type"] = "start_session"
-    if event.identity.user_id is not None:
-        wire["id"] = event.identity.user_id
+    user_id = event.identity.user_id
+    # An id of a framework's may be longer than the service takes here; as the event's own `user_id` it is taken.
+    if user_id is not None and len(user_id) <= model.MAX_NAME_CHARS:
+        wire["id"] = user_id
     if event.attributes:
         wire["attributes"] = event.attributes
 

@@ -196,11 +196,13 @@ class Client(Direct):
             if value is not None:
                 _model.check_name(name, value)
         checked = _model.check_properties("attributes", attributes)
-        lifecycle = self._book.lifecycle(Ids(**given), attributes=checked)
+        ids = Ids(**given)
+        lifecycle = self._book.lifecycle(ids, attributes=checked)
         session = Session(
             self._book,
             lifecycle,
             conversation_id=conversation_id,
+            identity=ids.other_than(lifecycle.identity),
             on_event=on_event,
             on_error=on_error,
             listen_timeout=listen_timeout,

@@ -16,6 +16,7 @@ from mindlytics_core._answers import APIResponse
 from mindlytics_core._callbacks import at_home, inside_callback
 from mindlytics_core._guard import call_guarded
 from mindlytics_core._lifecycle import Lifecycle, Recorder
+from mindlytics_core._model import Identity
 from mindlytics_core._scope import Ids
 from mindlytics_core._stats import FlushResult
 from mindlytics_core._tracking import Tracking
@@ -57,6 +58,8 @@ class Session(Tracking):
 
         conversation_id: The conversation of events that name none; without it one is made when needed.
 
+        identity: Whose events these are, where that is somebody else than the session's.
+
         on_event: Called with each live event of this session; coroutine functions on the loop that runs now.
 
         on_error: Called with each event of this session that the service refused or failed to process, likewise.
@@ -71,11 +74,12 @@ class Session(Tracking):
         lifecycle: Lifecycle,
         *,
         conversation_id: str | None = None,
+        identity: Identity | None = None,
         on_event: OnEvent | None = None,
         on_error: OnError | None = None,
         listen_timeout: float = LISTEN_TIMEOUT,
     ) -> None:
-        super().__init__(client.clock, lifecycle, conversation_id)
+        super().__init__(client.clock, lifecycle, conversation_id, identity)
         self._client = client
         self.on_event = at_home(on_event)
         self.on_error = at_home(on_error)
@@ -83,7 +87,8 @@ class Session(Tracking):
         self._listening: Listening | None = None
         self._listening_lock = threading.Lock()
         self._errors: deque[APIResponse] = deque(maxlen=_MOST_ERRORS)
-        self._entered: list[tuple[Token[_scope.Scope | None], Token[Session | None]]] = []
+        #: The blocks of this object that are open; several threads or tasks may be in one.
+        self._entered: dict[_scope.Scope, tuple[Token[_scope.Scope | None], Token[Session | None]]] = {}
 
     @property
     def project_id(self) -> str:
@@ -203,22 +208,24 @@ class Session(Tracking):
     def _enter(self) -> None:
         # In this order, so that the scope takes the session along to other threads.
         session = current.set(self)
-        self._entered.append((_scope.enter(self._ids), session))
+        scope = _scope.following(self._ids)
+        self._entered[scope] = scope.enter(), session
+        self._lifecycle.enter_block()
         self._listen_to_callbacks()
 
     def _ids(self) -> Ids:
         return Ids(self.id, self.device_id, self.session_id, self.conversation_id)
 
     def _leave(self) -> bool:
-        scope, session = self._entered.pop()
+        scope, session = self._entered.pop(_scope.innermost(self._entered))
         _scope.leave(scope)
         with contextlib.suppress(ValueError):  # left in another context than it was entered in
             current.reset(session)
-        if self._entered:
-            return False
-        self._close()
-        self._lifecycle.close()
-        return True
+        is_last = not self._entered
+        if is_last:
+            self._close()
+        self._lifecycle.leave_block()
+        return is_last
 
     def _get_ready(self) -> None:
         super()._get_ready()

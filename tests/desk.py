@@ -60,7 +60,8 @@ class Desk:
         conversation_id = arguments.pop("conversation_id", None)
         ids = Ids(arguments.pop("id", None), arguments.pop("device_id", None), arguments.pop("session_id", None))
         lifecycle = self.book.lifecycle(ids, attributes=arguments.pop("attributes", None))
-        return Session(self.book, lifecycle, conversation_id=conversation_id)
+        identity = ids.other_than(lifecycle.identity)
+        return Session(self.book, lifecycle, conversation_id=conversation_id, identity=identity)
 
     def exchange(
         self, ids: Ids | None = None, messages: list[Message] | None = None, *, continue_within: float = 0.0

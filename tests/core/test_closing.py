@@ -1,5 +1,8 @@
-"""Closing a client more than once."""
+"""Closing a client more than once, and using it afterwards."""
 
+import gc
+import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,3 +20,19 @@ def test_a_client_that_is_closed_twice_leaves_the_others_theirs(new_client: Call
 
     assert other.flush_sync()
     assert shape(events(service)) == ["start_session", "Paid"]
+
+
+def test_a_closed_client_that_is_used_all_the_same_is_not_kept():
+    def use(client: Client) -> list[weakref.ref[Any]]:
+        client.close()
+        client.create_session(id="ann").track_event(event="late")
+        client.exchange("Hi", continue_within=60).finish("late")
+        assert client.stats().dropped == {"closed": 5}
+        return [weakref.ref(client), weakref.ref(client._book)]
+
+    before = set(threading.enumerate())
+    kept = use(Client("key", "closed", "http://closed.invalid"))
+    gc.collect()
+
+    assert [reference() for reference in kept] == [None, None]
+    assert not set(threading.enumerate()) - before

@@ -7,9 +7,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from desk import Desk
 from helpers import Service, events, get, of_session, shape
 
-from mindlytics_core import Client, Cost, DeliveryError, Event, InvalidArgument, SessionClosed, TokenBasedCost
+from mindlytics_core import (
+    Client,
+    Cost,
+    DeliveryError,
+    Event,
+    Ids,
+    InvalidArgument,
+    Session,
+    SessionClosed,
+    TokenBasedCost,
+    current_session,
+)
 from mindlytics_core._model import Turn
 
 ASKED = {"user": "Where is my order?", "assistant": "On its way."}
@@ -210,6 +222,14 @@ def test_attributes_are_sent_with_a_start_also_of_a_named_session(client: Client
     assert shape(arrived(client, service)) == ["start_session", "Opened"]
 
 
+def test_an_id_that_is_too_long_for_a_start_is_left_to_the_events(client: Client, service: Service):
+    client.exchange("Hi", ids=Ids(user_id="u" * 101)).finish("Hello")
+    client.close()
+
+    assert client.stats().dropped == {}
+    assert {event["user_id"] for event in events(service)} == {"u" * 101}
+
+
 def test_a_session_without_identity_is_its_own_anonymous_device(client: Client, service: Service):
     one, two = client.create_session(), client.create_session()
     one.track_event(event="Opened")
@@ -227,6 +247,80 @@ def test_nothing_is_sent_of_a_session_without_events(client: Client, service: Se
     client.close()
 
     assert events(service) == []
+
+
+def test_another_object_of_a_session_says_whose_later_events_are(client: Client, service: Service):
+    client.create_session(session_id="visit", device_id="phone").track_event(event="Looked")
+    known = client.create_session(session_id="visit", id="jjacob")
+    known.track_event(event="Signed in")
+    assert (known.id, known.device_id) == ("jjacob", "phone")
+    # A session stays its first user's; what is given with a call, or with an object, wins.
+    other = client.create_session(session_id="visit", id="jane")
+    other.track_conversation_turn(**ASKED)
+    other.user_identify(id="jane.doe")
+    other.track_event(event="Signed out")
+    known.track_event(event="Looked again")
+    assert client.flush_sync()
+
+    assert [(event.get("user_id"), event["device_id"]) for event in events(service)] == [
+        (None, "phone"),
+        ("jjacob", "phone"),
+        *[("jane", "phone")] * 3,
+        ("jane.doe", "phone"),
+        ("jjacob", "phone"),
+    ]
+
+
+def test_a_session_that_several_blocks_share_ends_with_the_last_of_them(client: Client, service: Service):
+    one = client.create_session(session_id="visit", id="jjacob")
+    other = client.create_session(session_id="visit", id="jjacob")
+    with one:
+        with other:
+            other.track_event(event="Asked")
+        with pytest.raises(SessionClosed):
+            other.track_event(event="late")
+        one.track_event(event="Answered")
+
+    assert shape(events(service)) == ["Asked", "Answered", "end_session"]
+
+
+def test_threads_in_blocks_of_one_object_leave_each_their_own(client: Client):
+    session = client.create_session(session_id="visit", id="jjacob")
+    entered, may_leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with session:
+            entered.set()
+            may_leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with session:
+        thread.start()
+        entered.wait(10)
+    assert current_session() is None
+    assert session.track_event(event="Opened")
+    may_leave.set()
+    thread.join()
+    with pytest.raises(SessionClosed):
+        session.track_event(event="late")
+
+
+@pytest.mark.usefixtures("quick_switches")
+def test_threads_that_name_one_session_get_one(client: Client):
+    def make(session_id: str, ready: threading.Barrier, made: list[Session]) -> None:
+        ready.wait(10)
+        made.append(client.create_session(session_id=session_id, id="jjacob"))
+
+    for number in range(50):
+        ready, made = threading.Barrier(4), list[Session]()
+        threads = [threading.Thread(target=make, args=(f"visit-{number}", ready, made)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for session in made:
+            session.end_conversation(conversation_id="talk")
+    assert client.stats().accepted == 50  # each is ended once
 
 
 def test_several_conversations_are_open_at_once_and_the_one_named_in_the_call_wins(client: Client, service: Service):
@@ -304,6 +398,18 @@ def test_each_end_goes_out_once(client: Client, service: Service):
 
     assert shape(events(service))[-2:] == ["Conversation Ended", "end_session"]
     assert len(events(service)) == 5
+
+
+def test_a_second_end_is_none_also_after_thousands_of_others():
+    desk = Desk()
+    session = desk.session(id="jjacob")
+    for number in range(2_000):
+        session.track_event(event="Opened", conversation_id=f"talk {number}")
+        session.end_conversation(conversation_id=f"talk {number}")
+    session.end_conversation(conversation_id="talk 0")
+
+    ends = [event["conversation_id"] for event in desk.events if event.get("event") == "Conversation Ended"]
+    assert len(ends) == len(set(ends)) == 2_000
 
 
 def test_a_conversation_that_another_process_opened_can_be_ended_here(client: Client, service: Service):
