@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -294,9 +295,12 @@ def test_while_the_service_fails_one_probe_at_a_time_is_sent_and_then_all_follow
 
     assert client.flush_sync(10).ok
 
-    at_once = [request.headers["idempotency-key"] for request in chaos.requests]
-    assert len(set(at_once[4:8])) == 1, "the same batch goes ahead as the probe"
-    assert len(set(at_once)) == len(at_once) - 8
+    attempts = Counter(request.headers["idempotency-key"] for request in chaos.requests)
+    (_, of_the_probe), *others = attempts.most_common()
+    # The four that were under way together failed once each, whenever they arrived; all else that failed is the probe.
+    assert of_the_probe >= 6, "the same batch goes ahead as the probe"
+    assert all(count <= 2 for _, count in others)
+    assert attempts.total() == len(attempts) + 8
 
 
 def test_a_failed_batch_is_sent_again_with_the_same_key_and_the_same_events(chaos: Chaos, chaos_client: Client):
