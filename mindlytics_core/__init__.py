@@ -1,17 +1,16 @@
 """Mindlytics: conversations of LLM apps, recorded without the app noticing."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from mindlytics_core._answers import APIResponse
 from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
-from mindlytics_core._decode import event_from_json
 from mindlytics_core._guard import call_guarded, guarded
 from mindlytics_core._history import Message
 from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost, check_name
 from mindlytics_core._receipt import Receipt
-from mindlytics_core._requests import HTTPClient
 from mindlytics_core._scope import Ids, Scope, conversation, current_scope
-from mindlytics_core._serverless import flush_at_end
-from mindlytics_core._signals import install_signal_handlers
 from mindlytics_core._stats import FlushResult, Stats
 from mindlytics_core._version import __version__
 from mindlytics_core.client import Client, default_client, flush, flush_sync
@@ -27,8 +26,14 @@ from mindlytics_core.exceptions import (
     SpoolFailed,
 )
 from mindlytics_core.exchange import Exchange
-from mindlytics_core.live import MLEvent
 from mindlytics_core.session import Session, add_session_finder, current_session
+
+if TYPE_CHECKING:
+    from mindlytics_core._decode import event_from_json
+    from mindlytics_core._live_event import MLEvent
+    from mindlytics_core._requests import HTTPClient
+    from mindlytics_core._serverless import flush_at_end
+    from mindlytics_core._signals import install_signal_handlers
 
 __all__ = [
     "APIResponse",
@@ -74,3 +79,20 @@ __all__ = [
     "install_signal_handlers",
     "model_call_is_claimed",
 ]
+
+#: What few programs need is imported with its first use.
+_LATE = {
+    "HTTPClient": "_requests",
+    "MLEvent": "_live_event",
+    "event_from_json": "_decode",
+    "flush_at_end": "_serverless",
+    "install_signal_handlers": "_signals",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+    globals()[name] = found
+    return found

@@ -1,10 +1,9 @@
 """What the service answered, as the public SDK's users know it."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class APIResponse:
+class APIResponse(msgspec.Struct, frozen=True):
     """
     What the service answered to an event that it refused.
 

@@ -14,6 +14,7 @@ from mindlytics_core._editing import Editor
 from mindlytics_core._flush import wait_for_all
 from mindlytics_core._history import Message
 from mindlytics_core._lifecycle import Lifecycle
+from mindlytics_core._listener import Listening, OnError, OnEvent
 from mindlytics_core._model import Identity, Properties
 from mindlytics_core._open_sessions import OpenSessions
 from mindlytics_core._process import PROCESS
@@ -24,7 +25,6 @@ from mindlytics_core._requests import Requests
 from mindlytics_core._scope import Ids, Scope
 from mindlytics_core._stats import FlushResult
 from mindlytics_core.exchange import Exchange, note_opened
-from mindlytics_core.live import Listening, OnError, OnEvent
 
 
 class Book:
@@ -120,7 +120,10 @@ class Book:
         """Begin to listen to live events; None where everything is switched off."""
         if self.is_disabled or self.is_closed:
             return None
-        listening = Listening(
+        # Late, because most processes listen to nothing.
+        from mindlytics_core.live import Connection  # noqa: PLC0415
+
+        listening = Connection(
             self._config, self.requests, session_id=session_id, on_event=on_event, on_error=on_error, is_over=is_over
         )
         self._listening.add(listening)

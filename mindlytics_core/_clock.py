@@ -5,8 +5,9 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from mindlytics_core._stats import Counter
 from mindlytics_core.exceptions import InvalidArgument
@@ -15,8 +16,7 @@ from mindlytics_core.exceptions import InvalidArgument
 chance: Callable[[], float] = random.SystemRandom().random
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(msgspec.Struct, frozen=True):
     """
     The two clocks that everything here uses.
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
+import msgspec
+
 from mindlytics_core.exceptions import ConfigurationError
 
 DEFAULT_ENDPOINT = "https://app.mindlytics.ai"
@@ -28,8 +30,7 @@ _CHOICES = {"overflow": get_args(Overflow), "durability": get_args(Durability), 
 _FROM_ZERO = {"linger", "exit_timeout", "block_timeout"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """
     How events are queued and delivered. Times are seconds, sizes bytes.
 
@@ -108,8 +109,8 @@ class Delivery:
             if getattr(self, name) not in words:
                 raise ConfigurationError(f"Delivery.{name} is one of {words}, not {getattr(self, name)!r}")
         if self.mode == "serverless":
-            object.__setattr__(self, "linger", 0.0)
-        for name in set(self.__slots__) - _CHOICES.keys():
+            msgspec.structs.force_setattr(self, "linger", 0.0)
+        for name in set(self.__struct_fields__) - _CHOICES.keys():
             if not getattr(self, name) >= (0 if name in _FROM_ZERO else 1e-3):
                 raise ConfigurationError(f"Delivery.{name} must be a number above 0, not {getattr(self, name)!r}")
 

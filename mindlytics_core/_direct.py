@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from mindlytics_core import _model
 from mindlytics_core._callbacks import at_home
+from mindlytics_core._listener import Listener, Listening, OnError, OnEvent
 from mindlytics_core._model import Properties
 from mindlytics_core._requests import Requests, blocking
 from mindlytics_core.exceptions import InvalidArgument, RequestFailed
-from mindlytics_core.live import Listener, Listening, OnError, OnEvent
 from mindlytics_core.session import LISTEN_TIMEOUT, wait_for
 
 IDENTIFY_PATH = "/bc/v1/user/identify"

@@ -3,8 +3,9 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -37,8 +38,7 @@ def answer_named(answer_id: str) -> Message:
     return Message(ASSISTANT, f"\0{answer_id}")
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(msgspec.Struct, frozen=True):
     """
     What messages look like as digests.
 

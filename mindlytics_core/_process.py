@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mindlytics_core import _guard
 from mindlytics_core._callbacks import CALLBACKS
@@ -15,7 +15,9 @@ from mindlytics_core._clock import IDS
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket, wait_for_all
 from mindlytics_core._fork import FORKS
-from mindlytics_core._worker import Worker
+
+if TYPE_CHECKING:
+    from mindlytics_core._worker import Worker
 
 _SAID_AFTER = 1.0
 
@@ -52,17 +54,20 @@ class Process:
         #: Parents' workers, loops and connections, which a child must neither use nor close.
         self._parked: list[object] = []
 
-    def worker(self, destination: Destination, options: Delivery, spool_dir: Path | None = None) -> Worker:
+    def worker(self, destination: Destination, options: Delivery, spool_dir: Path | None = None) -> "Worker":
         """The worker for a destination, shared by all who ask for the same; give it back with `release`."""
         with self.lock:
             key = destination, options, spool_dir
             worker = self._workers.get(key)
             if worker is None:
+                # Late, like all that only a worker needs: who imports this package may never record anything.
+                from mindlytics_core._worker import Worker  # noqa: PLC0415
+
                 worker = self._workers[key] = Worker(destination, options, spool_dir=spool_dir)
             self._users[worker] = self._users.get(worker, 0) + 1
             return worker
 
-    def release(self, worker: Worker) -> None:
+    def release(self, worker: "Worker") -> None:
         """Let go of a worker; its thread ends with the last of its users."""
         with self.lock:
             self._users[worker] -= 1
@@ -84,7 +89,7 @@ class Process:
         """Hold `ender` while it has something open."""
         (self._kept.add if open_now else self._kept.discard)(ender)
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> "list[Worker]":
         """Every worker in use."""
         with self.lock:
             return list(self._users)
@@ -146,7 +151,7 @@ def multiprocessing_child() -> bool:
     return made_by is not None and made_by.parent_process() is not None
 
 
-def _drain(workers: list[Worker], *, stop: bool = False) -> None:
+def _drain(workers: "list[Worker]", *, stop: bool = False) -> None:
     """Deliver what is left, within the longest exit timeout, and say what could not be."""
     pending = [worker for worker in workers if worker.stats().pending]
     started = time.monotonic()
@@ -166,7 +171,7 @@ def _drain(workers: list[Worker], *, stop: bool = False) -> None:
             _say(f"{left} events {what}")
 
 
-def _await(flushes: list[tuple[Worker, Ticket]], started: float, deadline: float) -> None:
+def _await(flushes: "list[tuple[Worker, Ticket]]", started: float, deadline: float) -> None:
     notice = _Notice("delivering the last events; Ctrl-C ends it")
     for worker, ticket in flushes:
         worker.run_until_settled(ticket, deadline, (started + _SAID_AFTER, notice.give))

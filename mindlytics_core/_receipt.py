@@ -1,12 +1,12 @@
 """What a tracking call gives back: an answer at once, which may also be awaited."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+
+class Receipt(msgspec.Struct, frozen=True):
     """
     Whether an event was taken into the queue.
 

@@ -1,14 +1,18 @@
 """What the store knows about each chunk and each file in use."""
 
+from typing import TYPE_CHECKING
+
 from mindlytics_core._log import Log
 from mindlytics_core._queue import Item, Owner
-from mindlytics_core._spool import SpoolFile
+
+if TYPE_CHECKING:
+    from mindlytics_core._spool import SpoolFile
 
 
 class OpenFile:
     """A file of the spool in use: this process's own, or one that it has adopted."""
 
-    def __init__(self, file: SpoolFile, *, adopted: bool) -> None:
+    def __init__(self, file: "SpoolFile", *, adopted: bool) -> None:
         self.file = file
         self.adopted = adopted
         #: The last chunk that was read back, and whether it was the very last.

@@ -6,9 +6,10 @@ import functools
 import inspect
 from collections.abc import Callable, Collection
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
+
+import msgspec
 
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS
@@ -18,8 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(msgspec.Struct, frozen=True):
     """
     What may be known of whose and which conversation this is. Each id is looked up on its own.
 
@@ -66,7 +66,7 @@ class Ids:
         return None if named == known else named
 
 
-_ID_NAMES = tuple(field.name for field in fields(Ids))
+_ID_NAMES = Ids.__struct_fields__
 NO_IDS = Ids()
 
 

@@ -4,7 +4,8 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 QUEUE_OVERFLOW = "queue_overflow"
 TOO_LARGE = "too_large"
@@ -82,8 +83,7 @@ class Tally:
         return {reason: counter.value() for reason, counter in list(self._counters.items())}
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(msgspec.Struct, frozen=True):
     """
     What became of every event since the start of the process.
 
@@ -106,14 +106,13 @@ class Stats:
     accepted: int = 0
     delivered: int = 0
     pending: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    faults: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = msgspec.field(default_factory=dict)
+    faults: Mapping[str, int] = msgspec.field(default_factory=dict)
     adopted: int = 0
     spooled: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FlushResult:
+class FlushResult(msgspec.Struct, frozen=True):
     """
     What became of the events that were accepted and unsettled when `flush` was called.
 
@@ -130,7 +129,7 @@ class FlushResult:
     ok: bool
     delivered: int = 0
     pending: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = msgspec.field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return self.ok

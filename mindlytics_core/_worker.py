@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindlytics_core import _guard, _stats
 from mindlytics_core._batch import Batch, Entry
@@ -18,11 +19,13 @@ from mindlytics_core._retry import Answer
 from mindlytics_core._rows import is_adopted, is_on_disk
 from mindlytics_core._runner import NewLoop, Runner
 from mindlytics_core._stats import FlushResult, Stats
-from mindlytics_core._store import Store
 from mindlytics_core._threads import started
 from mindlytics_core._timers import Timers
 from mindlytics_core._transport import HTTPTransport, Transport
 from mindlytics_core.exceptions import DeliveryPaused, EventRefused
+
+if TYPE_CHECKING:
+    from mindlytics_core._store import Store
 
 _STOP_TIMEOUT = 1.0
 _EXIT_TIMEOUT_SPOOLING = 2.0
@@ -244,7 +247,7 @@ class Worker:
             for entry in evicted:
                 self._give_up(entry, _stats.QUEUE_OVERFLOW)
 
-    def _read_back(self, store: Store) -> None:
+    def _read_back(self, store: "Store") -> None:
         now = self._now()
         for item in store.read_back(self._lanes.bytes):
             if is_adopted(item):
@@ -267,7 +270,10 @@ class Worker:
         self._lanes.hurry()
         self._replays.append(done)
 
-    def _new_store(self, directory: Path) -> Store:
+    def _new_store(self, directory: Path) -> "Store":
+        # Late: who has no spool needs no SQLite.
+        from mindlytics_core._store import Store  # noqa: PLC0415
+
         return Store(
             directory,
             self._destination,

@@ -14,6 +14,7 @@ from mindlytics_core._direct import Direct
 from mindlytics_core._editing import BeforeSend, Editor, Redactor
 from mindlytics_core._flush import wait_for_all
 from mindlytics_core._history import Message, answer_named
+from mindlytics_core._listener import OnEvent
 from mindlytics_core._model import Event, Properties
 from mindlytics_core._options import check_options
 from mindlytics_core._process import PROCESS
@@ -22,7 +23,6 @@ from mindlytics_core._reports import OnDrop, OnError, Reports
 from mindlytics_core._scope import NO_IDS, Ids, current_scope
 from mindlytics_core._stats import FlushResult, Stats, combined
 from mindlytics_core.exchange import Exchange
-from mindlytics_core.live import OnEvent
 from mindlytics_core.session import LISTEN_TIMEOUT, Session
 
 FLUSH_TIMEOUT = 10.0

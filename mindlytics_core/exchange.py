@@ -9,9 +9,10 @@ import threading
 import weakref
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
+
+import msgspec
 
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS, iso
@@ -24,8 +25,7 @@ from mindlytics_core.session import Client, Session, add_session_finder
 _UNKNOWN_MODEL = "unknown"
 
 
-@dataclass(slots=True)
-class _Tokens:
+class _Tokens(msgspec.Struct):
     """What one model used within an exchange, over all its calls; None where no call said."""
 
     prompt: int | None = None

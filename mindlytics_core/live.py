@@ -6,14 +6,16 @@ import os
 import threading
 from collections.abc import AsyncIterable, Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from mindlytics_core import _guard, _retry
 from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._clock import chance
 from mindlytics_core._config import Config
+from mindlytics_core._listener import OnError, OnEvent
+from mindlytics_core._live_event import MLEvent
 from mindlytics_core._requests import Requests
 from mindlytics_core._version import __version__
 from mindlytics_core.exceptions import DeliveryError, RequestFailed
@@ -31,72 +33,8 @@ _RETRY_BASE, _RETRY_CAP = 0.5, 30.0
 #: Events that wait for the app's callback; beyond it nothing more is read from the connection.
 _MOST_WAITING = 1_000
 
-LiveValue: TypeAlias = str | bool | int | float | list[str] | list[bool] | list[int] | list[float]
 
-
-class MLEvent(BaseModel):
-    """
-    One live event.
-
-    Attributes:
-        organization_id: The organisation.
-
-        app_id: The project.
-
-        session_id: The session it belongs to.
-
-        user_id: The service's id of the user.
-
-        conversation_id: The conversation it belongs to, if any.
-
-        event_id: The service's id of the event.
-
-        origin_event_id: The event that it was derived from, if it was.
-
-        timestamp: When it happened, ISO 8601.
-
-        event: Its name: the app's own, or one that the service derives, such as `Session Ended`.
-
-        properties: What it carries.
-
-        user_traits: What is known about the user.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    organization_id: str | None = None
-    app_id: str | None = None
-    session_id: str
-    user_id: str | None = None
-    conversation_id: str | None = None
-    event_id: str | None = None
-    origin_event_id: str | None = None
-    timestamp: str
-    event: str
-    properties: dict[str, LiveValue] | None = None
-    user_traits: dict[str, str | bool | int | float] | None = None
-
-
-OnEvent: TypeAlias = Callable[[MLEvent], Any]
-OnError: TypeAlias = Callable[[DeliveryError], Any]
-
-
-class Listener(Protocol):
-    """Who can listen: a client's book."""
-
-    def listen(
-        self,
-        *,
-        session_id: str | None,
-        on_event: OnEvent | None,
-        on_error: OnError | None,
-        is_over: Callable[[], bool],
-    ) -> "Listening | None":
-        """Begin to listen to live events; None where everything is switched off."""
-        ...
-
-
-class Listening:
+class Connection:
     """
     One WebSocket that is kept open: it connects, hands over what comes, and connects again.
 

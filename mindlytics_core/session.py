@@ -16,12 +16,12 @@ from mindlytics_core._answers import APIResponse
 from mindlytics_core._callbacks import at_home, inside_callback
 from mindlytics_core._guard import call_guarded
 from mindlytics_core._lifecycle import Lifecycle, Recorder
+from mindlytics_core._listener import Listener, Listening, OnError, OnEvent
 from mindlytics_core._model import Identity
 from mindlytics_core._scope import Ids
 from mindlytics_core._stats import FlushResult
 from mindlytics_core._tracking import Tracking
 from mindlytics_core.exceptions import DeliveryError
-from mindlytics_core.live import Listener, Listening, OnError, OnEvent
 
 _MOST_ERRORS = 1_000
 _FLUSH_TIMEOUT = 10.0

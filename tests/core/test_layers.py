@@ -21,6 +21,8 @@ LEVELS: list[list[str]] = [
         "_wire",
         "_shapes",
         "_history",
+        "_live_event",
+        "_listener",
         "_claims",
         "redactors",
     ],
