@@ -8,7 +8,7 @@ from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
 from mindlytics_core._guard import call_guarded, guarded
 from mindlytics_core._history import Message
-from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost, check_name
+from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost, check_count, check_name
 from mindlytics_core._receipt import Receipt
 from mindlytics_core._scope import Ids, Scope, conversation, current_scope
 from mindlytics_core._stats import FlushResult, Stats
@@ -65,6 +65,7 @@ __all__ = [
     "__version__",
     "add_session_finder",
     "call_guarded",
+    "check_count",
     "check_name",
     "claim_model_call",
     "conversation",

@@ -234,7 +234,7 @@ class Book:
 
     def closed(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange is over."""
-        self._conversations.leave(exchange.conversation, exchange.ids, messages, answer_id)
+        self._conversations.leave(exchange.conversation, exchange, exchange.ids, messages, answer_id)
 
     def suspended(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange waits for its tools' results."""

@@ -137,13 +137,20 @@ class Conversations:
             return found
 
     def leave(
-        self, conversation: Conversation, ids: Ids, messages: Sequence[Message], answer_id: str | None = None
+        self,
+        conversation: Conversation,
+        exchange: Unanswered,
+        ids: Ids,
+        messages: Sequence[Message],
+        answer_id: str | None = None,
     ) -> None:
         """
-        An exchange is over.
+        An exchange is over, also one that still waited.
 
         Args:
             conversation: What `join` gave.
+
+            exchange: It.
 
             ids: What `join` was given.
 
@@ -154,6 +161,7 @@ class Conversations:
         # A conversation that does not wait is never looked for; and to look at long inputs takes its time.
         seen = look(ids, messages) if messages and conversation.wait else None
         with self._lock:
+            self._take_up(conversation, exchange)
             if seen is not None:
                 self._known.add(seen, conversation, _name(ids, answer_id))
             self._pause(conversation, conversation.wait)
@@ -167,10 +175,8 @@ class Conversations:
             asked = next((digest for digest in reversed(seen.answers) if digest in found.unanswered), None)
             if asked is None:
                 return None
-            self._resume(found)
-            exchange = found.unanswered.pop(asked)
-            # It may wait under another name too.
-            found.unanswered = {key: other for key, other in found.unanswered.items() if other is not exchange}
+            exchange = found.unanswered[asked]
+            self._take_up(found, exchange)
             return exchange
 
     def await_tools(
@@ -184,6 +190,7 @@ class Conversations:
         """Keep an exchange open until its tools' results come, or the conversation ends."""
         seen, name = look(ids, messages), _name(ids, answer_id)
         with self._lock:
+            self._take_up(conversation, exchange)
             for digest in filter(None, (seen.answers[-1], name)):
                 conversation.unanswered[digest] = exchange
             self._known.add(seen, conversation, name)
@@ -230,6 +237,14 @@ class Conversations:
         if conversation.named_as is not None:
             self._named[conversation.named_as] = conversation
         return conversation
+
+    def _take_up(self, conversation: Conversation, exchange: Unanswered) -> None:
+        """An exchange waits no longer, if it did; it may have waited under several names."""
+        if exchange in conversation.unanswered.values():
+            conversation.unanswered = {
+                key: other for key, other in conversation.unanswered.items() if other is not exchange
+            }
+            self._resume(conversation)
 
     def _resume(self, conversation: Conversation) -> None:
         conversation.running += 1

@@ -120,6 +120,8 @@ class Exchange:
         self._suspended = False
         #: Whether another process may bring what it waits for.
         self._may_move = False
+        #: What the user has seen of the answer, while it waits.
+        self._shown = ""
 
     @property
     def is_open(self) -> bool:
@@ -286,17 +288,20 @@ class Exchange:
             properties = {**(properties or {}), "interrupted": True}
             self.finish(assistant, user=user, answer_id=answer_id, properties=properties)
 
-    def await_tools(self, messages: Sequence[Message], *, answer_id: str | None = None) -> None:
+    def await_tools(self, messages: Sequence[Message], *, answer_id: str | None = None, shown: str = "") -> None:
         """
-        Stay open until a later call brings the results of the tools that the model asked for.
+        Stay open until a later call brings the results of the tools that the model asked for, or closes this one.
 
         Args:
             messages: The input so far, with the model's request for tools at its end.
 
             answer_id: What a later input may call that request by.
+
+            shown: What the user has seen of the answer: an interrupted turn, if nothing more comes.
         """
         if self._open:
             self._suspended = True
+            self._shown = shown
             self._book.suspended(self, messages, answer_id)
 
     def await_person(self, messages: Sequence[Message]) -> None:
@@ -326,6 +331,9 @@ class Exchange:
             return
         if self._may_move:
             self._record_suspension()
+        elif self._shown:
+            self._properties["interrupted"] = True
+            self._record_turn(self._shown, None)
         else:
             self._record_failure("NoAnswer")
 

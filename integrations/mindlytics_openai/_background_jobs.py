@@ -1,7 +1,7 @@
 """Background responses: answers that are fetched later, by another request, whole or as a stream."""
 
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any
 
 from mindlytics_openai._recording import Recording
 from mindlytics_openai._surface import Answer
@@ -9,35 +9,31 @@ from mindlytics_openai._surface import Answer
 #: Jobs waited for at most; beyond it the oldest is given up.
 _MOST = 1_000
 _PREFIX = "/responses/"
-
-
-class _Job(NamedTuple):
-    recording: Recording
-    #: What has come of the answer so far.
-    answer: Answer
+#: What follows the id in the path of a request whose answer is the response, by method.
+_FETCHES = {"get": "", "post": "/cancel"}
 
 
 class Jobs:
     """The recordings whose answers are still being made, by the response's id."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, _Job] = OrderedDict()
+        self._open: OrderedDict[str, Recording] = OrderedDict()
 
-    def keep(self, response_id: str, recording: Recording, answer: Answer) -> None:
-        """Wait for the rest of the answer to be fetched."""
-        self._open[response_id] = _Job(recording, answer)
+    def keep(self, response_id: str, recording: Recording) -> None:
+        """Wait for the answer to be fetched; one that is given up here ends with its conversation."""
+        self._open[response_id] = recording
         while len(self._open) > _MOST:
-            given_up = self._open.popitem(last=False)[1]
-            with given_up.recording.closing("openai.job"):
-                given_up.recording.stop(given_up.answer, "NoAnswer")
+            self._open.popitem(last=False)
 
     def fetched_by(self, options: Any) -> Recording | None:
         """The recording whose answer a request fetches or cancels."""
-        path = options.url.partition("?")[0]
-        if not self._open or not path.startswith(_PREFIX):
+        if not self._open:
             return None
-        job = self._open.get(path.removeprefix(_PREFIX).partition("/")[0])
-        return None if job is None else job.recording
+        path = options.url.partition("?")[0]
+        fetched = _FETCHES.get(options.method.lower())
+        if fetched is None or not path.startswith(_PREFIX) or not path.endswith(fetched):
+            return None
+        return self._open.get(path.removeprefix(_PREFIX).removesuffix(fetched))
 
     def discard(self, response_id: str) -> None:
         """The answer has come."""
@@ -61,7 +57,8 @@ def settle(recording: Recording, answer: Answer, error: BaseException | None = N
     """
     is_over = answer.is_complete or answer.error is not None
     if answer.id is not None and not is_over and (answer.is_pending or recording.is_background):
-        JOBS.keep(answer.id, recording, answer)
+        JOBS.keep(answer.id, recording)
+        recording.wait(answer)
         return
     if answer.id is not None:
         JOBS.discard(answer.id)

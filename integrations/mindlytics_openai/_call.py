@@ -5,7 +5,7 @@ from typing import Any
 from mindlytics_core import guarded, model_call_is_claimed
 from mindlytics_openai._background_jobs import JOBS, settle
 from mindlytics_openai._openai import openai
-from mindlytics_openai._raw_body import EventBody, WholeBody
+from mindlytics_openai._raw_body import EventBody, WholeBody, read_whole
 from mindlytics_openai._recording import Recording
 from mindlytics_openai._request import RawMode, body_of, raw_mode, surface_of, with_usage, without_ids
 from mindlytics_openai._settings import Settings
@@ -36,7 +36,7 @@ class Call:
     def begin(self, settings: Settings, openai_client: Any, *, stream: bool) -> None:
         """Open the exchange, if the request is one that is recorded."""
         self._is_stream = stream
-        self.options, ids = without_ids(self.options)
+        self.options, ids = without_ids(self.options, openai_client._custom_headers)  # noqa: SLF001  # as they were given
         surface = surface_of(self.options)
         if surface is None:
             self._recording = JOBS.fetched_by(self.options)
@@ -113,6 +113,12 @@ class Call:
         if isinstance(answer, openai.Stream | openai.AsyncStream):
             hides_usage = self._unasked is not None
             Observer(recording, recording.surface.collector(), hides_usage=hides_usage).watch(answer)
+        elif hasattr(answer, "iter_bytes"):
+            # Asked for by `cast_to`.
+            self._observe_response(recording, answer)
+        elif isinstance(answer, str):
+            # Asked for likewise, or what a server said is no JSON.
+            settle(recording, read_whole(recording.surface, answer))
         else:
             settle(recording, recording.surface.answer(answer))
 

@@ -7,7 +7,17 @@ from mindlytics_core import Message
 from mindlytics_openai._body import forces_the_only_tool, ids_of, last_words
 from mindlytics_openai._content import shown, told_apart
 from mindlytics_openai._fields import as_list, as_text, read, text_or_none
-from mindlytics_openai._surface import ASSISTANT, Answer, Question, Surface, ToolCall, ToolResult, Usage, asking_for
+from mindlytics_openai._surface import (
+    ASSISTANT,
+    NO_ANSWER,
+    Answer,
+    Question,
+    Surface,
+    ToolCall,
+    ToolResult,
+    Usage,
+    asking_for,
+)
 
 _RESULT_ROLES = {"tool", "function"}
 
@@ -39,6 +49,7 @@ def answer(completion: Any) -> Answer:
         model=text_or_none(read(completion, "model")),
         usage=usage(read(completion, "usage")),
         calls=tuple(_calls(message)),
+        error=None if choices else NO_ANSWER,
     )
 
 

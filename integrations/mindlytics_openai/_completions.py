@@ -7,7 +7,7 @@ from mindlytics_core import Message
 from mindlytics_openai._body import ids_of
 from mindlytics_openai._chat import usage
 from mindlytics_openai._fields import as_list, as_text, read, text_or_none
-from mindlytics_openai._surface import Answer, Question, Surface
+from mindlytics_openai._surface import NO_ANSWER, Answer, Question, Surface
 
 
 def question(body: Mapping[str, Any]) -> Question:
@@ -27,11 +27,12 @@ def question(body: Mapping[str, Any]) -> Question:
 
 def answer(completion: Any) -> Answer:
     """What a completion says; of several choices the first."""
-    choice = next(iter(as_list(read(completion, "choices"))), None)
+    choices = as_list(read(completion, "choices"))
     return Answer(
-        text=as_text(read(choice, "text")),
+        text=as_text(read(choices[0], "text")) if choices else "",
         model=text_or_none(read(completion, "model")),
         usage=usage(read(completion, "usage")),
+        error=None if choices else NO_ANSWER,
     )
 
 

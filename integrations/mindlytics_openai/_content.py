@@ -16,7 +16,11 @@ _NAMES = {
     "file": "file",
     "input_file": "file",
     "video_url": "video",
+    "computer_screenshot": "image",
+    "image_generation_call": "image",
 }
+#: Parts that nobody is shown.
+_HIDDEN = {"thinking", "redacted_thinking", "reasoning"}
 #: Characters of an attachment that tell it from others in a history; all of it may be megabytes.
 _MARK_CHARS = 48
 
@@ -44,7 +48,7 @@ def _shown_part(part: Any) -> str:
     field = _TEXT_FIELDS.get(kind)
     if field is not None:
         return as_text(read(part, field))
-    return f"[{_NAMES.get(kind, kind or 'unknown')}]"
+    return "" if kind in _HIDDEN else f"[{_NAMES.get(kind, kind or 'unknown')}]"
 
 
 def _mark(part: Any) -> str:

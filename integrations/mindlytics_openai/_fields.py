@@ -28,4 +28,9 @@ def as_text(value: Any) -> str:
     """A text as it is, anything else as its JSON."""
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """An object of the SDK's as JSON has it."""
+    return value.to_dict(mode="json") if hasattr(value, "to_dict") else str(value)

@@ -1,7 +1,6 @@
 """Answers that the app takes as an HTTP response: put together from the bytes that it reads, in whatever way."""
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +8,16 @@ from mindlytics_openai._surface import Answer, Collector, Surface
 
 _DATA = b"data:"
 _DONE = b"[DONE]"
+#: What some write before their first line.
+_MARK = b"\xef\xbb\xbf"
+
+
+def read_whole(surface: Surface, body: str | bytes) -> Answer:
+    """An answer from its JSON."""
+    try:
+        return surface.answer(json.loads(body))
+    except ValueError:
+        return Answer(error="UnreadableAnswer")
 
 
 class WholeBody:
@@ -30,11 +39,8 @@ class WholeBody:
 
     def answer(self) -> Answer:
         """What has come; half an object says nothing."""
-        try:
-            body = json.loads(b"".join(self._parts))
-        except ValueError:
-            return Answer(is_complete=False)
-        return self._surface.answer(body)
+        answer = read_whole(self._surface, b"".join(self._parts))
+        return Answer(is_complete=False) if answer.error == "UnreadableAnswer" else answer
 
 
 class EventBody:
@@ -47,26 +53,35 @@ class EventBody:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
+        #: The beginning of a line, and the lines of an event, that are not over yet.
         self._rest = b""
+        self._data: list[bytes] = []
 
     def add(self, part: Any) -> bool:
         """Take some bytes in; say whether the user sees something by them."""
-        *lines, self._rest = (self._rest + part).split(b"\n")
-        shown = [self._collector.add(event) for event in _events(lines)]
+        lines = (self._rest + part).splitlines(keepends=True)
+        # A line is over when its end is all there: a "\r" may be half of one.
+        self._rest = b"" if not lines or lines[-1].endswith(b"\n") else lines.pop()
+        shown = [self._take(line.rstrip(b"\r\n")) for line in lines]
         return any(shown)
 
     def answer(self) -> Answer:
         """What has come so far."""
+        for line in (*self._rest.splitlines(), b""):
+            self._take(line)
+        self._rest = b""
         return self._collector.answer()
 
-
-def _events(lines: list[bytes]) -> Iterator[Any]:
-    """What stands in lines of data; the providers write each event into one line."""
-    for line in lines:
-        data = line.removeprefix(_DATA).strip()
-        if line.startswith(_DATA) and not data.startswith(_DONE):
-            # With attributes, as the SDK's own objects have them.
-            yield json.loads(data, object_hook=_with_attributes)
+    def _take(self, line: bytes) -> bool:
+        line = line.removeprefix(_MARK)
+        if line.startswith(_DATA):
+            self._data.append(line.removeprefix(_DATA).strip())
+        if line or not self._data:
+            return False
+        data = b"\n".join(self._data)
+        self._data.clear()
+        # With attributes, as the SDK's own objects have them.
+        return not data.startswith(_DONE) and self._collector.add(json.loads(data, object_hook=_with_attributes))
 
 
 def _with_attributes(fields: dict[str, Any]) -> SimpleNamespace:

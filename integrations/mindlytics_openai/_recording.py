@@ -5,8 +5,8 @@ import weakref
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from mindlytics_core import Exchange, guarded
-from mindlytics_openai._surface import Answer, Question, Surface, ToolCall, asking_for
+from mindlytics_core import Exchange, Message, guarded
+from mindlytics_openai._surface import ASSISTANT, Answer, Question, Surface, ToolCall, asking_for
 
 _UNREADABLE = "UnreadableAnswer"
 
@@ -65,7 +65,12 @@ class Recording:
             text = answer.calls[0].args if answer.calls else answer.text
             self.exchange.finish(text, model=answer.model or self._question.model, **self._known_by(answer))
 
-    def stop(self, answer: Answer, error: BaseException | str | None) -> None:
+    def wait(self, answer: Answer) -> None:
+        """The answer is made in the background, and fetched later; or its conversation ends without it."""
+        waits = Message(ASSISTANT, f"\0{answer.id}")
+        self.exchange.await_tools((*self.exchange.messages, waits), shown=answer.text)
+
+    def stop(self, answer: Answer, error: BaseException | None) -> None:
         """The answer was left, cancelled or broken off; what has come so far is what the user saw."""
         self._note_usage(answer)
         self.exchange.interrupt(answer.text, error=error or "Interrupted", **self._known_by(answer))

@@ -7,7 +7,7 @@ from typing import Any
 from mindlytics_core import Ids
 from mindlytics_openai._chat import CHAT
 from mindlytics_openai._completions import COMPLETIONS
-from mindlytics_openai._fields import text_or_none
+from mindlytics_openai._openai import openai
 from mindlytics_openai._responses import RESPONSES
 from mindlytics_openai._surface import NO_IDS, Surface
 
@@ -51,15 +51,30 @@ def raw_mode(options: Any) -> RawMode:
     return RawMode.NONE
 
 
-def without_ids(options: Any) -> tuple[Any, Ids]:
-    """The request without our headers, and the ids that they held."""
-    ours = [name for name in options.headers or () if name.lower().startswith(_PREFIX)]
-    if not ours:
+def without_ids(options: Any, default_headers: Mapping[str, Any]) -> tuple[Any, Ids]:
+    """
+    The request without our headers, and the ids that they held.
+
+    Args:
+        options: The request.
+
+        default_headers: Headers that the client sends with each request; the request's own win.
+    """
+    given: dict[str, Any] = {}
+    headers = dict(options.headers or {})
+    for name in default_headers:
+        if name.lower().startswith(_PREFIX):
+            given[name.lower()] = default_headers[name]
+            headers[name] = openai.Omit()
+    for name in options.headers or ():
+        if name.lower().startswith(_PREFIX):
+            given[name.lower()] = headers[name]
+            headers[name] = openai.Omit()
+    if not given:
         return options, NO_IDS
-    names = {name: _ID_HEADERS.get(name.lower()) for name in ours}
-    ids = {field: text_or_none(options.headers[name]) for name, field in names.items() if field is not None}
-    headers = {name: value for name, value in options.headers.items() if name not in names}
-    return options.model_copy(update={"headers": headers}), Ids(**ids)
+    ids = {field: given.get(name) for name, field in _ID_HEADERS.items()}
+    named = {field: value for field, value in ids.items() if isinstance(value, str) and value}
+    return options.model_copy(update={"headers": headers}), Ids(**named)
 
 
 def with_usage(options: Any) -> Any:

@@ -7,10 +7,21 @@ from mindlytics_core import Message
 from mindlytics_openai._body import forces_the_only_tool, ids_of, last_words
 from mindlytics_openai._content import shown, told_apart
 from mindlytics_openai._fields import as_list, as_text, read, text_or_none
-from mindlytics_openai._surface import ASSISTANT, Answer, Question, Surface, ToolCall, ToolResult, Usage, asking_for
+from mindlytics_openai._surface import (
+    ASSISTANT,
+    NO_ANSWER,
+    Answer,
+    Question,
+    Surface,
+    ToolCall,
+    ToolResult,
+    Usage,
+    asking_for,
+)
 
-_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
-_RESULTS = {"function_call_output", "custom_tool_call_output"}
+#: Fields in which the calls of tools hold what they are called with.
+_ARGS = ("arguments", "input", "action", "operation")
+_IMAGE = "image_generation_call"
 _TEXT_EVENTS = {"response.output_text.delta", "response.refusal.delta"}
 _LAST_EVENTS = {"response.completed", "response.incomplete", "response.failed"}
 _PENDING = {"queued", "in_progress"}
@@ -38,8 +49,10 @@ def question(body: Mapping[str, Any]) -> Question:
 
 def answer(response: Any) -> Answer:
     """What a response says."""
-    output = as_list(read(response, "output"))
+    given = read(response, "output")
+    output = as_list(given)
     status = read(response, "status")
+    error = f"Response{as_text(status).title()}" if status in _FAILED else None
     return Answer(
         id=text_or_none(read(response, "id")),
         text="".join(_said(item) for item in output),
@@ -48,7 +61,7 @@ def answer(response: Any) -> Answer:
         calls=tuple(_calls(output)),
         is_complete=status not in _PENDING,
         is_pending=status in _PENDING,
-        error=f"Response{as_text(status).title()}" if status in _FAILED else None,
+        error=error or (NO_ANSWER if given is None else None),
     )
 
 
@@ -93,12 +106,12 @@ def _messages(items: Sequence[Any]) -> Iterator[Message]:
         calls.clear()
 
     for item in items:
-        kind, role = read(item, "type"), read(item, "role")
-        if role == ASSISTANT:
+        role = read(item, "role")
+        if role == ASSISTANT or read(item, "type") == _IMAGE:
             texts.append(_said(item))
-        elif kind in _CALLS:
-            calls.extend(_calls([item]))
-        elif kind in _RESULTS:
+        elif _is_call(item):
+            calls.append(_call(item))
+        elif _is_result(item):
             yield from said()
             yield Message("tool", f"{read(item, 'call_id')}\0{_result(item)}")
         elif role is not None:
@@ -108,31 +121,53 @@ def _messages(items: Sequence[Any]) -> Iterator[Message]:
 
 
 def _said(item: Any) -> str:
+    if read(item, "type") == _IMAGE:
+        return shown([item])
     content = read(item, "content") if read(item, "role") == ASSISTANT else None
     return content if isinstance(content, str) else "".join(shown([part]) for part in as_list(content))
 
 
+def _is_call(item: Any) -> bool:
+    """Whether it asks the app to run something; what the server runs by itself has no id to answer to."""
+    return as_text(read(item, "type")).endswith("_call") and read(item, "call_id") is not None
+
+
+def _is_result(item: Any) -> bool:
+    return as_text(read(item, "type")).endswith("_call_output")
+
+
 def _calls(items: Sequence[Any]) -> Iterator[ToolCall]:
-    for item in items:
-        field = _CALLS.get(read(item, "type"))
-        if field is not None:
-            yield ToolCall(as_text(read(item, "call_id")), as_text(read(item, "name")), as_text(read(item, field)))
+    """The calls that wait for a result: of some tools the server brings it at once."""
+    results = {read(item, "call_id") for item in items if _is_result(item)}
+    return (_call(item) for item in items if _is_call(item) and read(item, "call_id") not in results)
+
+
+def _call(item: Any) -> ToolCall:
+    name = read(item, "name") or read(item, "type").removesuffix("_call")
+    args = next(filter(None, (read(item, field) for field in _ARGS)), None)
+    return ToolCall(as_text(read(item, "call_id")), as_text(name), as_text(args))
 
 
 def _results(items: Sequence[Any]) -> Iterator[ToolResult]:
     """The results at the end of the input."""
-    calls = {call.id: call for call in _calls(items)}
-    last_words = max((at for at, item in enumerate(items) if read(item, "role") == ASSISTANT), default=-1)
-    last_call = max((at for at, item in enumerate(items) if read(item, "type") in _CALLS), default=-1)
-    for item in items[max(last_words, last_call) + 1 :]:
-        if read(item, "type") in _RESULTS:
-            call_id = as_text(read(item, "call_id"))
-            yield ToolResult(call_id, calls.get(call_id), _result(item))
+    results = []
+    for item in reversed(items):
+        if read(item, "role") == ASSISTANT or _is_call(item):
+            break
+        if _is_result(item):
+            results.append(item)
+    calls = {call.id: call for call in map(_call, filter(_is_call, items))} if results else {}
+    for item in reversed(results):
+        call_id = as_text(read(item, "call_id"))
+        yield ToolResult(call_id, calls.get(call_id), _result(item))
 
 
 def _result(item: Any) -> str:
     output = read(item, "output")
-    return shown(output) if isinstance(output, list | tuple) else as_text(output)
+    if isinstance(output, list | tuple):
+        return shown(output)
+    # A screenshot, for one.
+    return as_text(output) if read(output, "type") is None else shown([output])
 
 
 def _usage(reported: Any) -> Usage | None:

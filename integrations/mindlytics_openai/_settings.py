@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from typing_extensions import TypedDict
 
-from mindlytics_core import Client, Ids, check_name, default_client
+from mindlytics_core import Client, Ids, InvalidArgument, check_count, check_name, default_client
 
 #: Seconds that a chat waits for its next message: there are no chains here whose end could end it.
 CONTINUE_WITHIN = 1800.0
@@ -95,11 +95,18 @@ def settings(options: Options) -> Settings:
         if value is not None:
             check_name("an id", value)
     client, wait = options.get("client"), options.get("continue_within")
+    stream_usage = options.get("stream_usage", True)
+    if client is not None and not isinstance(client, Client):
+        raise InvalidArgument(f"client must be a mindlytics_core.Client, not a {type(client).__name__}")
+    if wait is not None:
+        check_count("continue_within", wait)
+    if not isinstance(stream_usage, bool):
+        raise InvalidArgument(f"stream_usage must be True or False, not {stream_usage!r}")
     return Settings(
         client=client or default_client(),
         is_default=client is None,
         ids=ids,
         continue_within=CONTINUE_WITHIN if wait is None else wait,
         assistant_id=assistant_id,
-        stream_usage=options.get("stream_usage", True),
+        stream_usage=stream_usage,
     )

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 from mindlytics_core import Ids, Message
 
 ASSISTANT = "assistant"
+#: The error of an answer in which there is none, such as the report of an error that a server calls a success.
+NO_ANSWER = "NoAnswer"
 NO_IDS = Ids()
 
 

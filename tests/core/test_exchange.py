@@ -182,6 +182,33 @@ def test_an_exchange_whose_tools_never_answer_is_given_up_when_its_conversation_
     assert shape(desk.events)[-2:] == ["Conversation Ended", "end_session"]
 
 
+def test_an_exchange_that_waits_may_wait_again_and_be_finished_by_itself():
+    desk = Desk(idle_timeout=100)
+    asked = [Message("user", "Hi"), Message("assistant", "find()")]
+    exchange = desk.exchange(messages=asked[:1], continue_within=50)
+    exchange.await_tools(asked)
+    desk.pass_time(40)
+    exchange.await_tools(asked)
+    desk.pass_time(40)
+    exchange.finish("Hello")
+    desk.pass_time(40)
+    desk.exchange(messages=[asked[0], Message("assistant", "Hello"), asked[0]]).finish("Hello")
+    desk.pass_time(51)
+
+    begun, ended = TURN[:-2], TURN[-2:]
+    assert shape(desk.events) == [*begun, begun[-1], *ended]
+
+
+def test_what_was_shown_of_an_answer_that_never_came_is_an_interrupted_turn():
+    desk = Desk(idle_timeout=100)
+    asked = [Message("user", "Hi"), Message("assistant", "job")]
+    desk.exchange(messages=asked[:1]).await_tools(asked, shown="Hel")
+    desk.pass_time(101)
+
+    turn = one(desk, "Conversation Turn")
+    assert (turn["assistant"], turn["interrupted"]) == ("Hel", True)
+
+
 def test_tokens_as_frameworks_hand_them_over_are_read_with_care():
     desk = Desk()
     exchange = desk.exchange()

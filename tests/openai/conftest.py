@@ -112,6 +112,8 @@ class Provider:
             raise reply
         if isinstance(reply, tuple):
             return http.Response(reply[0], json=reply[1])
+        if isinstance(reply, str):
+            return http.Response(200, text=reply)
         if isinstance(reply, list):
             reply = Parts(self._with_usage(request, reply))
         if isinstance(reply, Parts):

@@ -201,6 +201,20 @@ def test_headers_name_whose_and_which_conversation_it_is_and_never_leave(ask: An
     )
 
 
+def test_headers_that_a_client_always_sends_name_them_too(provider: Any, client: Client, arrived: Any, say: Any):
+    provider.answers(say.completion(), say.completion())
+    always = wrap(provider.client(default_headers={"X-Mindlytics-User-Id": "ann", "X-Own": "1"}), client=client)
+    for user in ("ann", "bob"):
+        given = {"extra_headers": {"x-mindlytics-user-id": "bob"}} if user == "bob" else {}
+        always.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "Hello?"}], **given)
+
+    turns = [event for event in arrived() if event["event"] == "Conversation Turn"]
+    assert [turn["user_id"] for turn in turns] == ["ann", "bob"]
+    for request in provider.requests:
+        assert request.headers["x-own"] == "1"
+        assert not any("mindlytics" in name for name in request.headers)
+
+
 def test_our_headers_never_leave_with_a_request_that_is_not_recorded(provider: Any, client: Client, arrived: Any):
     provider.answers({"object": "list", "data": [], "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}})
     recording = wrap(provider.client(), client=client)

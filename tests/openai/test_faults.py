@@ -132,3 +132,13 @@ def test_nonsense_from_the_app_reaches_the_server_as_without_us(provider: Any, c
             errors.append(type(error))
     assert provider.bodies[0] == provider.bodies[1]
     assert not errors
+
+
+@pytest.mark.parametrize("body", ["<html>", {"error": {"message": "sorry"}}, {"choices": []}])
+def test_an_answer_that_is_none_is_a_failed_turn(provider: Any, client: Client, arrived: Any, body: Any):
+    provider.answers(body)
+    wrap(provider.client(), client=client).chat.completions.create(model="tiny", messages=QUESTION)
+
+    last = arrived()[-1]
+    error = "UnreadableAnswer" if body == "<html>" else "NoAnswer"
+    assert (last["event"], last["error"]) == ("Turn Failed", error)

@@ -203,7 +203,7 @@ def holders(place: Any, name: str) -> list[Any]:
 
 def running(client: Client) -> list[Any]:
     """Conversations in which an exchange is still open, though neither a tool nor a background job is waited for."""
-    jobs = {job.recording.exchange.conversation for job in JOBS._open.values()}
+    jobs = {recording.exchange.conversation for recording in JOBS._open.values()}
     return [known for known in client._book._conversations._open if known.running and known not in jobs]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib
 import json
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from mindlytics_core import Client
 from mindlytics_openai import install, uninstall, wrap
 
+#: The HTTP library that the installed openai is made with.
+http = importlib.import_module(openai._base_client.URL.__module__.partition(".")[0])
 QUESTION = [{"role": "user", "content": "Hello?"}]
 OPENED = [
     {"event": "start_session", "session": "S1"},
@@ -154,6 +157,42 @@ def test_a_response_that_the_app_lets_go_of_is_let_go_of(
     gc.collect()
 
     assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "Interrupted"}]
+
+
+@pytest.mark.parametrize("cast_to", [dict, str, http.Response])
+def test_an_answer_in_a_form_of_the_app_s_choice_is_one_turn(
+    provider: Any, client: Client, arrived: Any, say: Any, cast_to: Any
+):
+    provider.answers(say.completion())
+    body = {"model": "tiny", "messages": QUESTION}
+    wrap(provider.client(), client=client).post("/chat/completions", body=body, cast_to=cast_to)
+    assert arrived() == [*OPENED, TURN]
+
+
+EVENTS_AS_WRITTEN_BY = {
+    "most": lambda part: f"data: {part}\n\n",
+    "some, with other line ends": lambda part: f"event: x\r\ndata: {part}\r\n\r\n",
+    "some, with old line ends": lambda part: f"data:{part}\r\r",
+    "some, with comments": lambda part: f": keep-alive\n\ndata: {part}\nid: 3\n\n",
+    "some, over several lines": lambda part: f"data: {part[:7]}\ndata: {part[7:]}\n\n",
+    "some, with a mark before": lambda part: f"\ufeffdata: {part}\n\n",
+}
+
+
+@pytest.mark.parametrize("writer", EVENTS_AS_WRITTEN_BY)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_events_are_understood_however_they_are_written_and_cut(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, arrived: Any, say: Any, writer: str, size: int
+):
+    text = "".join(EVENTS_AS_WRITTEN_BY[writer](json.dumps(part)) for part in say.spoken("Hi ", "there"))
+    provider.answers(say.Parts([text[at : at + size] for at in range(0, len(text), size)], done=False))
+    asked = wrap(provider.client(), client=client).chat.completions.with_streaming_response
+    with asked.create(model="tiny", messages=QUESTION, stream=True) as response:
+        list(response.iter_bytes())
+    found = arrived()
+    assert [event["event"] for event in found] == ["start_session", "Conversation Started", "Conversation Turn"]
+    assert found[-1]["assistant"] == "Hi there"
+    assert "interrupted" not in found[-1]
 
 
 def test_an_answer_that_the_app_does_not_read_is_none(provider: Any, client: Client, arrived: Any, say: Any):

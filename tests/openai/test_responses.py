@@ -6,6 +6,7 @@ from typing import Any
 import openai
 import pydantic
 import pytest
+from helpers import events as sent_to
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
@@ -353,4 +354,80 @@ def test_a_background_job_that_is_fetched_as_an_http_response(provider: Any, rec
     else:
         with fetch(job.id) as answer:
             assert answer.parse().output_text == "Hi there"
+    assert arrived() == [*OPENED, TURN]
+
+
+@pytest.mark.parametrize("shown", ["", "Hi "])
+def test_a_background_job_that_nobody_fetches_ends_with_its_conversation(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, recording: Any, service: Any, say: Any, shown: str
+):
+    given = {"model": "tiny", "input": "Hello?", "background": True}
+    if shown:
+        provider.answers(say.Parts(events(shown, "there", last=None)))
+        with recording.responses.create(**given, stream=True) as stream:
+            next(stream)
+            next(stream)
+    else:
+        provider.answers({**response(status="queued"), "usage": None})
+        recording.responses.create(**given)
+    client.close(5)
+
+    ended = [event for event in sent_to(service) if event["type"] == "track"][1:]
+    assert [event["event"] for event in ended] == [
+        "Conversation Turn" if shown else "Turn Failed",
+        "Conversation Ended",
+    ]
+    properties = ended[0]["properties"]
+    outcome = ("error", "NoAnswer") if not shown else ("interrupted", True)
+    assert outcome in properties.items()
+    assert properties.get("assistant", "") == shown
+
+
+def test_what_is_done_with_a_background_job_besides_fetching_it_leaves_it_waiting(
+    provider: Any, recording: Any, arrived: Any
+):
+    pending = {**response(status="queued"), "usage": None}
+    items = {"data": [], "object": "list", "has_more": False}
+    provider.answers(pending, items, response(message("Hi there")), {"id": "r1", "deleted": True})
+    job = recording.responses.create(model="tiny", input="Hello?", background=True)
+    list(recording.responses.input_items.list(job.id))
+    assert arrived() == OPENED
+    recording.responses.retrieve(job.id)
+    recording.responses.delete(job.id)
+    assert arrived() == [*OPENED, TURN]
+
+
+def test_the_chat_goes_on_after_a_background_job(provider: Any, recording: Any, arrived: Any):
+    provider.answers({**response(status="queued"), "usage": None}, *[response(message("Hi there"))] * 2)
+    said = [{"role": "user", "content": "Hello?"}]
+    job = recording.responses.create(model="tiny", input=said, background=True)
+    said += [*recording.responses.retrieve(job.id).output, {"role": "user", "content": "And?"}]
+    recording.responses.create(model="tiny", input=said)
+    assert arrived() == [*OPENED, TURN, {**TURN, "turn": "T2", "user": "And?"}]
+
+
+def test_a_tool_of_the_provider_s_that_the_app_runs_is_a_function_call(provider: Any, recording: Any, arrived: Any):
+    click = {"button": "left", "type": "click", "x": 1, "y": 2}
+    asking = {"type": "computer_call", "id": "i1", "call_id": "c1", "status": "completed", "action": click}
+    provider.answers(response({**asking, "pending_safety_checks": []}), response(message("Hi there"), response_id="r2"))
+    recording.responses.create(model="tiny", input="Hello?")
+    screenshot = {"type": "computer_screenshot", "image_url": "data:" + "A" * 999}
+    result = {"type": "computer_call_output", "call_id": "c1", "output": screenshot}
+    recording.responses.create(model="tiny", input=[result], previous_response_id="r1")
+
+    called = {**LOOP[2], "name": "computer", "args": json.dumps(click), "result": "[image]"}
+    assert arrived() == [*LOOP[:2], called, LOOP[3]]
+
+
+def test_a_picture_that_was_made_is_named(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response({"type": "image_generation_call", "id": "i1", "status": "completed", "result": "AAAA"}))
+    recording.responses.create(model="tiny", input="Hello?")
+    assert arrived() == [*OPENED, {**TURN, "assistant": "[image]"}]
+
+
+def test_a_tool_that_ran_on_the_server_is_no_question(provider: Any, recording: Any, arrived: Any):
+    ran = {"type": "shell_call", "id": "s1", "call_id": "c1", "status": "completed", "action": {"commands": ["ls"]}}
+    output = {"type": "shell_call_output", "id": "s2", "call_id": "c1", "output": [], "status": "completed"}
+    provider.answers(response(ran, output, message("Hi there")))
+    recording.responses.create(model="tiny", input="Hello?")
     assert arrived() == [*OPENED, TURN]

@@ -200,6 +200,14 @@ def test_a_wrong_id_is_refused_at_once(provider: Any, client: Client, wrong: Any
         wrap(provider.client(), client=client, **wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"client": 7}, {"continue_within": -1}, {"continue_within": "1"}, {"stream_usage": 0}]
+)
+def test_a_wrong_option_is_refused_at_once(provider: Any, client: Client, wrong: Any):
+    with pytest.raises(InvalidArgument):
+        wrap(provider.client(), **{"client": client, **wrong})
+
+
 def test_an_unknown_option_is_refused_at_once(provider: Any, client: Client):
     with pytest.raises(TypeError, match="user_name"):
         wrap(provider.client(), client=client, user_name="ann")
