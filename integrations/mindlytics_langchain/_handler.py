@@ -163,6 +163,7 @@ class MindlyticsHandler(BaseCallbackHandler):
         if run is not None:
             message = getattr(chunk, "message", None)
             text = content_text(token) if message is None else text_of(message)
+            run.answers = True
             run.recording.token(run_id, chunk, text)
 
     @_hook
@@ -170,6 +171,7 @@ class MindlyticsHandler(BaseCallbackHandler):
         """The same in the third version of streaming, where a model may report no tokens."""
         run = self._recorder.find(run_id)
         if run is not None:
+            run.answers = True
             run.recording.token(run_id, None, delta_text(event))
 
     @_hook

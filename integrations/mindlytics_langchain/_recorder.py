@@ -90,7 +90,8 @@ class Recorder:
 
     def model_began(self, run: Run, prompt: Prompt, metadata: Mapping[str, Any] | None, model: str | None) -> None:
         """A model is called; a wrapped client beneath it shall not record the call once more."""
-        claim_model_call(functools.partial(self.tables.runs.is_running, run.run_id))
+        # Only until its answer begins: while a stream is read, the app may have something to ask by itself.
+        claim_model_call(functools.partial(self.tables.runs.is_asking, run.run_id))
         run.recording.model_started(run.run_id, prompt, metadata, model)
         if run.is_root and prompt.messages:
             # (A model that takes text is started in a task of its own, whose end says nothing.)

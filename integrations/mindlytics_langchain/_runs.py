@@ -62,6 +62,8 @@ class Run:
 
         is_open: Whether it has not ended.
 
+        answers: Whether a part of a model's answer has come: what it asks for has then been asked.
+
         watch: Looks after the task that it began in.
     """
 
@@ -72,6 +74,7 @@ class Run:
     args: str | None = None
     started: float = field(default_factory=time.monotonic)
     is_open: bool = True
+    answers: bool = False
     watch: Watch | None = None
 
     @property
@@ -156,9 +159,10 @@ class RunTable:
         run = self._runs.get(run_id)
         return run if run is not None and run.is_open else None
 
-    def is_running(self, run_id: UUID) -> bool:
-        """Whether a run has begun and not ended."""
-        return self.find(run_id) is not None
+    def is_asking(self, run_id: UUID) -> bool:
+        """Whether a model's run has begun, and nothing of its answer has come."""
+        run = self.find(run_id)
+        return run is not None and not run.answers
 
     def sweep(self, tree: Tree) -> None:
         """Forget a whole tree: it is over."""
