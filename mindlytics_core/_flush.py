@@ -3,7 +3,10 @@
 import asyncio
 import concurrent.futures
 import contextlib
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mindlytics_core._stats import FlushResult
 
@@ -55,22 +58,41 @@ class Ticket:
         return FlushResult(ok, self._delivered, pending, dict(self._dropped))
 
     async def await_done(self, timeout: float) -> None:
-        """Wait on any running loop until all is settled, or for `timeout` seconds."""
-        loop, settled = asyncio.get_running_loop(), asyncio.Event()
-
-        def ring(_: object) -> None:
-            # The loop may be long gone when the events settle at last.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settled.set)
-
-        self.done.add_done_callback(ring)
+        """Wait on any running loop, also trio's, until all is settled, or for `timeout` seconds."""
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run():
+            await self._await_on_trio(timeout, trio)
+            return
+        settled = asyncio.Event()
+        self._then(asyncio.get_running_loop().call_soon_threadsafe, settled.set)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await settled.wait()
 
+    async def _await_on_trio(self, timeout: float, trio: Any) -> None:
+        settled = trio.Event()
+        self._then(trio.lowlevel.current_trio_token().run_sync_soon, settled.set)
+        with trio.move_on_after(timeout):
+            await settled.wait()
+
+    def _then(self, call_soon: Callable[[Callable[[], None]], object], ring: Callable[[], None]) -> None:
+        def call(_: object) -> None:
+            # The loop may be long gone when the events settle at last.
+            with contextlib.suppress(RuntimeError):
+                call_soon(ring)
+
+        self.done.add_done_callback(call)
+
     def _close_if_settled(self) -> None:
         if not self._pending and not self.done.done():
             self.done.set_result(None)
+
+
+async def await_all(tickets: Sequence[Ticket], timeout: float) -> None:
+    """Wait on any running loop until all tickets are settled, or for `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    for ticket in tickets:
+        await ticket.await_done(max(deadline - time.monotonic(), 0.0))
 
 
 def wait_for_all(tickets: Sequence[Ticket], timeout: float) -> None:

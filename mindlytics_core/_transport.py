@@ -10,8 +10,9 @@ import contextlib
 import importlib
 import importlib.util
 import ssl
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, Protocol
@@ -40,10 +41,28 @@ class Transport(Protocol):
 
 def http_library() -> ModuleType:
     """The HTTP library in use; imported late, because it takes a tenth of a second."""
-    # What the library itself would import with its first request.
-    with contextlib.suppress(ImportError):
-        importlib.import_module("anyio._backends._asyncio")
-    return importlib.import_module("httpx2" if importlib.util.find_spec("httpx2") else "httpx")
+    version = "2" if importlib.util.find_spec("httpx2") else ""
+    with _trio_where_it_can_be_imported():
+        # What the library itself would import with its first request.
+        for name in ("anyio._backends._asyncio", f"httpcore{version}"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        return importlib.import_module(f"httpx{version}")
+
+
+@contextlib.contextmanager
+def _trio_where_it_can_be_imported() -> Iterator[None]:
+    """The library looks for trio, whose import starts a program; gevent lets no thread but the main one do so."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("subprocess") or "trio" in sys.modules:
+        yield
+        return
+    modules: dict[str, Any] = sys.modules
+    modules["trio"] = None
+    try:
+        yield
+    finally:
+        del modules["trio"]
 
 
 def headers(destination: Destination) -> dict[str, str]:

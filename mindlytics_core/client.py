@@ -1,6 +1,5 @@
 """The client: one organisation's project, its sessions and exchanges, its flush and its end."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 from types import TracebackType
@@ -12,7 +11,7 @@ from mindlytics_core._callbacks import at_home
 from mindlytics_core._config import Delivery
 from mindlytics_core._direct import Direct
 from mindlytics_core._editing import BeforeSend, Editor, Redactor
-from mindlytics_core._flush import wait_for_all
+from mindlytics_core._flush import await_all, wait_for_all
 from mindlytics_core._history import Message, answer_named
 from mindlytics_core._listener import OnEvent
 from mindlytics_core._model import Event, Properties
@@ -383,7 +382,7 @@ async def flush(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
         timeout: Most seconds to wait, for all of them together.
     """
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
-    await asyncio.gather(*(ticket.await_done(timeout) for _, ticket in tickets))
+    await await_all([ticket for _, ticket in tickets], timeout)
     return combined([worker.result(ticket) for worker, ticket in tickets])
 
 

@@ -198,7 +198,10 @@ def _read(stream: BufferedReader, connection: int) -> Request | None:
     while (field_line := stream.readline().strip()) != b"":
         name, _, value = field_line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
-    raw = stream.read(int(headers.get("content-length", "0")))
+    length = int(headers.get("content-length", "0"))
+    raw = stream.read(length)
+    if len(raw) < length:
+        return None
     return Request(connection, line.split()[1].decode(), headers, raw)
 
 

@@ -188,6 +188,29 @@ def test_an_app_on_uvloop_flushes_from_its_loop(service: Service):
     assert shape(events(service)) == ["Inside", "Left behind", "end_session"]
 
 
+def test_an_app_on_trio_flushes_from_its_own_loop(service: Service):
+    code = """
+    import trio
+    from mindlytics_core import Client, flush
+
+    async def main():
+        client = Client()
+        session = client.create_session(session_id="s", id="ann")
+        await session.track_event(event="Inside")
+        assert await client.flush(10)
+        await session.track_event(event="Again")
+        assert await flush(10)
+        session.track_event(event="Left behind")
+
+    trio.run(main)
+    """
+
+    finished = run(code, service.environment())
+
+    assert (finished.returncode, said(finished)) == (0, "")
+    assert shape(events(service)) == ["Inside", "Again", "Left behind", "end_session"]
+
+
 @pytest.mark.parametrize("patched", ["before", "after"])
 def test_under_gevent_everything_is_delivered_and_a_flush_lets_greenlets_run(chaos: Chaos, patched: str):
     answer = threading.Event()
@@ -246,7 +269,9 @@ def test_a_notebook_records_and_flushes_in_cells_that_await(service: Service, mo
 # Freezers.
 
 
-def test_a_program_that_was_stopped_goes_on_delivering(chaos: Chaos):
+@pytest.mark.parametrize("seconds", [0, pytest.param(90, marks=pytest.mark.soak)])
+def test_a_program_that_was_stopped_goes_on_delivering(chaos: Chaos, seconds: int):
+    """While it does not run, the server hangs up; five seconds after it goes on, everything has been delivered."""
     code = """
     import sys
     from mindlytics_core import Client, Delivery
@@ -256,19 +281,23 @@ def test_a_program_that_was_stopped_goes_on_delivering(chaos: Chaos):
     print("ready", flush=True)
     for number in range(300):
         session.track_event(event=str(number))
-    assert client.flush_sync(20)
+    assert client.flush_sync(5)
     """
     program = start(code, leading_to(chaos))
     assert program.stdout is not None
     program.stdout.readline()
+    chaos.wait_for(1)
     program.send_signal(signal.SIGSTOP)
     os.waitpid(program.pid, os.WUNTRACED)
+    chaos.refuse()
+    threading.Event().wait(seconds)
+    chaos.listen()
     program.send_signal(signal.SIGCONT)
 
     finished = end(program)
 
     assert (finished.returncode, said(finished)) == (0, "")
-    assert chaos.names() == ["Before", *map(str, range(300))]
+    assert list(dict.fromkeys(chaos.names())) == ["Before", *map(str, range(300))]
 
 
 async def test_in_serverless_mode_a_freeze_means_new_connections(chaos: Chaos):

@@ -2,8 +2,11 @@
 
 import random
 import resource
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -106,14 +109,20 @@ def test_what_a_killed_process_had_committed_is_delivered_by_the_next_one_of_the
     assert elsewhere.stats().adopted == 0
     elsewhere.close()
 
+    refused = requests_of_the_dead(chaos)
     chaos.decide = lambda _: Reply()
-    refused = len(chaos.requests)
     client = replayed(new_client, tmp_path, server_endpoint=chaos.url)
     assert numbers(taken(chaos, refused)) == list(range(600))
     assert client.stats().adopted == 600
     assert is_balanced(client)
     client.close()
     eventually(lambda: files(tmp_path) == [])
+
+
+def requests_of_the_dead(chaos: Chaos) -> int:
+    """How many requests there were, once nothing of a process that has ended is still on its way."""
+    eventually(lambda: not chaos._open)
+    return len(chaos.requests)
 
 
 def taken(chaos: Chaos, after: int) -> list[dict]:
@@ -132,7 +141,7 @@ def test_kill_9_loses_nothing_with_durability_call_and_otherwise_at_most_the_las
     chaos.decide = lambda _: Reply(503)
     lines = random.Random(round_).randrange(1, 1500)  # a repeatable moment
     returned, settled = killed_after(lines, variables(chaos, tmp_path, DURABILITY=durability))
-    refused = len(chaos.requests)
+    refused = requests_of_the_dead(chaos)
     chaos.decide = lambda _: Reply()
 
     client = replayed(new_client, tmp_path, server_endpoint=chaos.url, project_id="test")
@@ -308,6 +317,86 @@ def test_a_limit_on_the_size_of_files_stops_nothing(service: Service, tmp_path: 
 
     assert finished.returncode == 0, finished.stderr
     assert numbers(events(service)) == list(range(2_000))
+
+
+#: Faults that the system's calls are given, each from its n-th call on, every third time or for good.
+DISK_FAULTS = {
+    "the disk is full now and then": "pwrite64:error=ENOSPC:when=20+3",
+    "the disk is full for good": "pwrite64:error=ENOSPC:when=20+",
+    "the disk fails": "pwrite64:error=EIO:when=20+2",
+    "the disk fails when it is synced": "fdatasync,fsync:error=EIO:when=2+2",
+}
+
+
+def under_strace(code: str, fault: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start a program some of whose calls to the system fail."""
+    calls = fault.partition(":")[0]
+    # The quick way of tracing loses signals.
+    quick = [] if "signal" in fault else ["--seccomp-bpf"]
+    tracing = (
+        "strace",
+        "-f",
+        *quick,
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        f"trace={calls}",
+        "-e",
+        f"inject={fault}",
+    )
+    return start(code, environment, interpreter=(*tracing, sys.executable, "-W", "error"))
+
+
+def can_trace() -> bool:
+    """Whether there is a strace that may trace."""
+    found = shutil.which("strace")
+    return found is not None and not subprocess.run([found, "-qq", "-o", "/dev/null", "true"], check=False).returncode
+
+
+needs_strace = pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace")
+
+
+@needs_strace
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+def test_whatever_the_disk_answers_the_app_goes_on_and_everything_is_delivered(
+    chaos: Chaos, tmp_path: Path, fault: str
+):
+    environment = variables(chaos, tmp_path, DURABILITY="power", COUNT="150")
+    code = WRITER.replace("client.stats().spooled < client.stats().pending", "False") + "assert client.flush_sync(20)"
+
+    finished = end(under_strace(code, DISK_FAULTS[fault], environment))
+
+    assert finished.returncode == 0, finished.stderr
+    assert {line.partition(":")[0] for line in finished.stderr.splitlines()} == {
+        "the spool failed, events go on through memory"
+    }
+    assert list(dict.fromkeys(numbers(chaos.events()))) == list(range(150))
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "at", [*range(20, 40, 9), *(pytest.param(at, marks=pytest.mark.soak) for at in range(40, 160))]
+)
+def test_a_kill_in_the_middle_of_a_commit_costs_that_commit_at_most(chaos: Chaos, new_client, tmp_path: Path, at: int):
+    """The process dies in one of the writes that make up a commit."""
+    chaos.decide = lambda _: Reply(503)
+    environment = variables(chaos, tmp_path, DURABILITY="power", COUNT="5000")
+    finished = end(
+        under_strace(WRITER.replace("200 == 199", "20 == 19"), f"pwrite64:signal=KILL:when={at}", environment)
+    )
+    assert finished.returncode in {-signal.SIGKILL, 128 + signal.SIGKILL}
+    settled = [int(line.split()[1]) + 1 for line in finished.stdout.splitlines() if line.startswith("settled")]
+    refused = requests_of_the_dead(chaos)
+    chaos.decide = lambda _: Reply()
+
+    client = replayed(new_client, tmp_path, server_endpoint=chaos.url, project_id="test")
+
+    found = list(dict.fromkeys(numbers(taken(chaos, refused))))
+    assert found == list(range(len(found)))
+    assert len(found) >= max(settled, default=0)
+    assert is_balanced(client)
+    assert not list(tmp_path.glob("*.corrupt"))
 
 
 def left_behind(directory: Path, service: Service, count: int = 400) -> Path:

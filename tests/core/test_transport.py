@@ -25,7 +25,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def at(chaos: Chaos, **options: float) -> HTTPTransport:
     url = chaos.url.replace("http", "https") if chaos.tls is not None else chaos.url
-    return HTTPTransport(Destination(url, "key", "project"), Delivery(**({"attempt_timeout": 0.3} | options)))
+    return HTTPTransport(Destination(url, "key", "project"), Delivery(**options))
 
 
 @pytest.fixture
@@ -75,11 +75,9 @@ async def test_a_wait_until_a_date_is_read_too(chaos: Chaos, transport, ahead: i
     assert least <= (await transport.send(b"[]", "key")).retry_after <= most
 
 
-@pytest.mark.parametrize(
-    "fault", [Reply(then="reset"), Reply(then="reset", after=40), Reply(then="hang"), Reply(then="drip")]
-)
-async def test_a_fresh_connection_that_breaks_stalls_or_drips_is_no_answer(chaos: Chaos, transport, fault: Reply):
-    chaos.script(fault)
+@pytest.mark.parametrize("after", [0, 40])
+async def test_a_fresh_connection_that_breaks_is_no_answer(chaos: Chaos, transport, after: int):
+    chaos.script(Reply(then="reset", after=after))
 
     answer = await transport.send(b"[]", "key")
 
@@ -87,6 +85,16 @@ async def test_a_fresh_connection_that_breaks_stalls_or_drips_is_no_answer(chaos
     assert answer.message
     assert len(chaos.requests) == 1
     assert (await transport.send(b"[]", "key")).status == 200
+
+
+@pytest.mark.parametrize("then", ["hang", "drip"])
+async def test_a_server_that_stalls_or_drips_is_left_at_the_end_of_the_attempt(chaos: Chaos, then: str):
+    chaos.decide = lambda _: Reply(then=then)
+    transport = at(chaos, attempt_timeout=0.3)
+
+    assert await transport.send(b"[]", "key") == Answer(0, "no answer within 0.3 s")
+
+    await transport.aclose()
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
@@ -113,7 +121,7 @@ async def test_a_certificate_that_is_not_trusted_is_told_from_other_faults(
     chaos: Chaos, trusted: trustme.CA, wrong: str
 ):
     chaos.tls = CERTIFICATES[wrong](trusted)
-    transport = at(chaos, attempt_timeout=10)
+    transport = at(chaos)
 
     answer = await transport.send(b"[]", "key")
 
