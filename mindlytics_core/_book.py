@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from mindlytics_core import _guard, _model, _stats, _wire
+from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._clock import IDS, Clock, iso
 from mindlytics_core._config import Config, Delivery
 from mindlytics_core._conversations import Conversations, look
@@ -17,6 +18,7 @@ from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._listener import Listening, OnError, OnEvent
 from mindlytics_core._model import Identity, Properties
 from mindlytics_core._open_sessions import OpenSessions
+from mindlytics_core._outbox import Outbox
 from mindlytics_core._process import PROCESS
 from mindlytics_core._queue import Item
 from mindlytics_core._receipt import NOT_TAKEN, TAKEN, Receipt
@@ -67,7 +69,9 @@ class Book:
         self.worker = PROCESS.worker(config.destination, delivery, config.spool_dir)
         #: Whether it takes no more events.
         self.is_closed = False
-        self._call_at = call_at or self.worker.call_at
+        self._call_at = call_at or (self._call_back_at if editor.runs_app_code else self.worker.call_at)
+        #: Where events wait for the app's code, and for each other.
+        self.outbox = Outbox(self._prepare, self._give_up, is_needed=editor.runs_app_code)
         self.project_id = config.destination.project_id
         self.requests = Requests(config.destination, delivery)
         self._config = config
@@ -100,14 +104,7 @@ class Book:
             return NOT_TAKEN
         if self.is_closed:
             return self._drop(event, _stats.CLOSED)
-        edited = self._editor.edit(event)
-        if isinstance(edited, str):
-            return self._drop(event, edited)
-        body = _guard.call_guarded("encode", _wire.encode, edited)
-        if body is None:
-            return self._drop(event, _stats.ENCODE_ERROR)
-        taken = self.worker.queue.put(Item(edited.session_id, body, self._reports))
-        return TAKEN if taken else NOT_TAKEN
+        return self._put(event, self._item(event))
 
     def listen(
         self,
@@ -248,12 +245,14 @@ class Book:
 
     async def flush(self, timeout: float) -> FlushResult:
         """Send what was accepted so far, and say what became of it."""
+        self.outbox.hurry()
         ticket = self.worker.flush()
         await ticket.await_done(timeout)
         return self.worker.result(ticket)
 
     def flush_sync(self, timeout: float) -> FlushResult:
         """The same, blocking the calling thread."""
+        self.outbox.hurry()
         ticket = self.worker.flush()
         wait_for_all([ticket], timeout)
         return self.worker.result(ticket)
@@ -272,6 +271,7 @@ class Book:
     def close(self) -> None:
         """End what is open, and take no more events."""
         self.end_open(named_too=self._end_on_exit)
+        self.outbox.hurry()
         self.is_closed = True
         PROCESS.keep(self, open_now=False)
 
@@ -286,13 +286,45 @@ class Book:
         """The process ends."""
         self.end_open(named_too=self._end_on_exit)
 
+    def hurry(self) -> None:
+        """Queue what waits for the app's code, or for an event before it."""
+        self.outbox.hurry()
+
     def forget_after_fork(self) -> None:
         """What is open belongs to the parent, which will end it."""
         self._looking = threading.RLock()
+        self.outbox.renew()
         for lifecycle in list(self._live.values()):
             lifecycle.inherit()
         self._sessions.renew()
         self._conversations.renew()
+
+    def _item(self, event: _model.Event) -> Item | str:
+        """The event as it is queued, or the reason why it is not."""
+        edited = self._editor.edit(event)
+        if isinstance(edited, str):
+            return edited
+        body = _guard.call_guarded("encode", _wire.encode, edited)
+        return _stats.ENCODE_ERROR if body is None else Item(edited.session_id, body, self._reports)
+
+    def _put(self, event: _model.Event, item: Item | str) -> Receipt:
+        if isinstance(item, str):
+            return self._drop(event, item)
+        return TAKEN if self.worker.queue.put(item) else NOT_TAKEN
+
+    def _prepare(self, event: _model.Event) -> Callable[[], Receipt]:
+        """Have the app's code look at an event; what puts it into the queue, unless the client is closed by then."""
+        if self.is_disabled or self.is_closed:
+            return functools.partial(self.record, event)
+        item = self._item(event)
+        return lambda: self._drop(event, _stats.CLOSED) if self.is_closed else self._put(event, item)
+
+    def _give_up(self, event: _model.Event) -> Receipt:
+        return self._drop(event, _stats.BEFORE_SEND)
+
+    def _call_back_at(self, when: float, task: Callable[[], None]) -> None:
+        """An end that comes by itself shows the app's code its events: not on the thread that delivers."""
+        self.worker.call_at(when, lambda: CALLBACKS.submit(task))
 
     def _keep(self, open_now: bool) -> None:  # noqa: FBT001  # a callback of one fact
         PROCESS.keep(self, open_now=open_now)

@@ -1,6 +1,5 @@
 """Which conversation an exchange continues, and when a conversation ends by itself."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -9,6 +8,7 @@ from mindlytics_core._clock import IDS, Clock
 from mindlytics_core._history import Message, Recognition, Trail, answer_named, trail
 from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._model import Properties
+from mindlytics_core._outbox import Outbox
 from mindlytics_core._scope import Ids
 
 #: Conversations kept open at once, and digests kept to recognise them by; beyond it the quietest ends.
@@ -20,6 +20,7 @@ class Sessions(Protocol):
     """Where conversations get their sessions from: the client."""
 
     clock: Clock
+    outbox: Outbox
 
     def lifecycle(self, ids: Ids, *, for_conversation: str) -> Lifecycle:
         """The session that the ids name, or a new one."""
@@ -98,7 +99,7 @@ class Conversations:
 
     def renew(self) -> None:
         """Begin with none; in a forked child they are the parent's."""
-        self._lock = threading.RLock()
+        self._lock = self._sessions.outbox.new_lock()
         self._named: dict[tuple[str | None, str], Conversation] = {}
         self._known: Recognition[Conversation] = Recognition(MOST_DIGESTS, _is_free)
         #: By length of wait, the silent conversations with the time when each ends, the next to end first.

@@ -55,6 +55,11 @@ class Editor:
         if capture_content and not self._redact and sample_rate >= 1 and before_send is None:
             self.edit = fitted
 
+    @property
+    def runs_app_code(self) -> bool:
+        """Whether functions of the app's look at events."""
+        return bool(self._redact) or self._before_send is not None
+
     def keeps(self, conversation_id: str) -> bool:
         """Whether a conversation is recorded: decided by its id alone, so that every process decides alike."""
         if self._sample_rate >= 1:

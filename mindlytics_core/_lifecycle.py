@@ -1,7 +1,7 @@
 """What starts and ends by itself in a session, in the right order, each start and each end once."""
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS, Clock
 from mindlytics_core._model import Identity, Properties
+from mindlytics_core._outbox import Line, Outbox
 from mindlytics_core._receipt import NOT_TAKEN, Receipt
 
 #: Conversations that one session keeps open at once; beyond it the quietest ends.
@@ -21,6 +22,7 @@ class Recorder(Protocol):
     """What a session needs from its client."""
 
     clock: Clock
+    outbox: Outbox
 
     def record(self, event: _model.Event) -> Receipt:
         """Put an event into the queue; never raises."""
@@ -107,11 +109,12 @@ class Lifecycle:
         #: Exchanges in progress, by conversation: neither it nor the session is idle.
         self._running: dict[str, int] = {}
         self._recorder = recorder
-        self._record = recorder.leave_out if left_out else recorder.record
+        self._left_out = left_out
+        #: Where its events keep their order; None where they are queued under the lock.
+        self._line: Line | None = None
         self._attributes = attributes
         self._announce = announce
-        # Re-entrant: a signal handler or finaliser may track while a call of ours is under way.
-        self.lock = threading.RLock()
+        self._renew()
         #: Open conversations, the quietest first.
         self._open: dict[str, _Last] = {}
         #: What was open at a fork: the parent ends it, and the session too.
@@ -146,11 +149,19 @@ class Lifecycle:
 
     def inherit(self) -> None:
         """In a forked child: what the parent began may be added to, and is left to the parent to end."""
-        self.lock = threading.RLock()
+        self._renew()
         self._running.clear()
         if self._last_at is not None:
             self._parents = frozenset(self._open) | (self._parents or frozenset())
             self._open.clear()
+
+    def hold(self, until: Future[Any]) -> None:
+        """Keep later events back until a future is done; a flush, and the end of the process, let them go before."""
+        with self.lock:
+            if self._line is None:
+                self._line = Line(self._recorder.outbox)
+                self._record = self._way()
+            self._line.hold(until)
 
     def open_conversations(self) -> list[str]:
         """The conversations that were started here and not ended, the quietest first."""
@@ -358,6 +369,16 @@ class Lifecycle:
         with self.lock:
             self.end(None, {})
             self._ended = True
+
+    def _renew(self) -> None:
+        self.lock = self._recorder.outbox.new_lock()
+        self._line = self._recorder.outbox.new_line()
+        self._record = self._way()
+
+    def _way(self) -> Callable[[_model.Event], Receipt]:
+        if self._left_out:
+            return self._recorder.leave_out
+        return self._recorder.record if self._line is None else self._line.add
 
     def _emit_ends(self, at: str | None, attributes: Properties) -> Receipt:
         at = at or self._last_at

@@ -34,6 +34,10 @@ class Ender(Protocol):
         """Send the ends of everything that this process opened."""
         ...
 
+    def hurry(self) -> None:
+        """Queue what waits on its way to the queue."""
+        ...
+
     def forget_after_fork(self) -> None:
         """What is open belongs to the parent."""
         ...
@@ -89,6 +93,11 @@ class Process:
         """Hold `ender` while it has something open."""
         (self._kept.add if open_now else self._kept.discard)(ender)
 
+    def hurry(self) -> None:
+        """Queue everything that was recorded and still waits on its way to the queue: a flush comes."""
+        for ender in self.enders():
+            _guard.call_guarded("hurry", ender.hurry)
+
     def workers(self) -> "list[Worker]":
         """Every worker in use."""
         with self.lock:
@@ -117,6 +126,7 @@ class Process:
 
     def drain(self) -> None:
         """Deliver what is pending, within the exit timeout."""
+        self.hurry()
         with _guard.guarded("drain"):
             _drain(self.workers())
 
@@ -129,6 +139,7 @@ class Process:
             worker.start_no_thread()
         for ender in list(self._enders):
             _guard.call_guarded("exit.end", ender.end_at_exit)
+        self.hurry()
         with _guard.guarded("exit.drain"):
             _drain(self.workers(), stop=True)
 

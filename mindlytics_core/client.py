@@ -381,6 +381,7 @@ async def flush(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     Args:
         timeout: Most seconds to wait, for all of them together.
     """
+    PROCESS.hurry()
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
     await await_all([ticket for _, ticket in tickets], timeout)
     return combined([worker.result(ticket) for worker, ticket in tickets])
@@ -393,6 +394,7 @@ def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     Args:
         timeout: Most seconds to wait, for all of them together.
     """
+    PROCESS.hurry()
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
     wait_for_all([ticket for _, ticket in tickets], timeout)
     return combined([worker.result(ticket) for worker, ticket in tickets])

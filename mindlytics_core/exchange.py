@@ -5,7 +5,6 @@ An integration opens an exchange with the user's words, notes what happens insid
 answer, an error or an interruption. Everything else, sessions, conversations and their ends, follows.
 """
 
-import threading
 import weakref
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -114,7 +113,7 @@ class Exchange:
         self._first_token: float | None = None
         self._tokens: dict[str, _Tokens] = {}
         self._last_model: str | None = None
-        self._lock = threading.RLock()
+        self._lock = book.outbox.new_lock()
         self._open = True
         #: Whether it waits for its tools' results.
         self._suspended = False

@@ -54,7 +54,17 @@ LEVELS: list[list[str]] = [
         "_worker",
         "_process",
     ],
-    ["_lifecycle", "_open_sessions", "_conversations", "_tracking", "session", "exchange", "_book", "_direct"],
+    [
+        "_outbox",
+        "_lifecycle",
+        "_open_sessions",
+        "_conversations",
+        "_tracking",
+        "session",
+        "exchange",
+        "_book",
+        "_direct",
+    ],
     ["client", "_serverless", "_signals", "testing", "cli", "__main__", "__init__"],
 ]
 PLACE = {name: (level, at) for level, names in enumerate(LEVELS) for at, name in enumerate(names)}
