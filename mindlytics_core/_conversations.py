@@ -169,6 +169,8 @@ class Conversations:
 
     def unanswered(self, ids: Ids, seen: Trail) -> Unanswered | None:
         """The exchange that waits for just these tools' results, which then waits no longer."""
+        if not seen.answers:
+            return None
         with self._lock:
             found = self._find(ids, seen)
             if found is None or not found.unanswered:
@@ -241,7 +243,7 @@ class Conversations:
 
     def _take_up(self, conversation: Conversation, exchange: Unanswered) -> None:
         """An exchange waits no longer, if it did; it may have waited under several names."""
-        if exchange in conversation.unanswered.values():
+        if conversation.unanswered and exchange in conversation.unanswered.values():
             conversation.unanswered = {
                 key: other for key, other in conversation.unanswered.items() if other is not exchange
             }
@@ -266,7 +268,7 @@ class Conversations:
         self._silent.setdefault(silence, OrderedDict())[conversation] = ends_at
         if len(self._open) > MOST_OPEN:
             self._end(min((next(iter(silent.items())) for silent in self._silent.values()), key=_when)[0])
-        self._set_timer()
+        self._wake_at(ends_at)
 
     def _break_silence(self, conversation: Conversation) -> None:
         if conversation.silence is not None:
@@ -297,12 +299,11 @@ class Conversations:
         if conversation.named_as is not None:
             del self._named[conversation.named_as]
 
-    def _set_timer(self) -> None:
+    def _wake_at(self, when: float) -> None:
         """One timer for all: at the first end that may be due."""
-        first = min((next(iter(silent.values())) for silent in self._silent.values()), default=None)
-        if first is not None and (self._timer_at is None or first < self._timer_at):
-            self._timer_at = first
-            self._sessions.call_at(first, self._sweep)
+        if self._timer_at is None or when < self._timer_at:
+            self._timer_at = when
+            self._sessions.call_at(when, self._sweep)
 
     def _sweep(self) -> None:
         with self._lock:
@@ -311,7 +312,9 @@ class Conversations:
             for silent in list(self._silent.values()):
                 while silent and next(iter(silent.values())) <= now:
                     self._end(next(iter(silent)))
-            self._set_timer()
+            first = min((next(iter(silent.values())) for silent in self._silent.values()), default=None)
+            if first is not None:
+                self._wake_at(first)
 
 
 def look(ids: Ids, messages: Sequence[Message]) -> Trail:

@@ -53,6 +53,9 @@ class Trail(msgspec.Struct, frozen=True):
     tail: bytes | None
 
 
+_NOTHING_SEEN = Trail((), None)
+
+
 def trail(root: str, messages: Sequence[Message]) -> Trail:
     """
     Make out the digests of messages.
@@ -62,13 +65,15 @@ def trail(root: str, messages: Sequence[Message]) -> Trail:
 
         messages: A model's input, oldest first.
     """
+    if not any(message.role == ASSISTANT for message in messages):
+        return _NOTHING_SEEN
     answers = []
     so_far = _digest(root)
     for message in messages:
         so_far.update(_bytes(message))
         if message.role == ASSISTANT:
             answers.append(so_far.copy().digest())
-    return Trail(answers, _tail(root, messages) if answers else None)
+    return Trail(answers, _tail(root, messages))
 
 
 def _tail(root: str, messages: Sequence[Message]) -> bytes | None:

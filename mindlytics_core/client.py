@@ -250,6 +250,7 @@ class Client(Direct):
 
             turn_id: The turn's id, where another process may have begun it; without it one is made.
         """
+        wait = continue_within if self.continue_within is None else self.continue_within
         scope = current_scope()
         known = ids.or_else(scope.ids if scope else NO_IDS).or_else(default_ids).or_else(framework_ids)
         return self._book.open_exchange(
@@ -257,7 +258,7 @@ class Client(Direct):
             scope,
             (answer_named(continues), *messages) if continues else messages,
             user=user,
-            continue_within=_first(self.continue_within, continue_within, 0.0),
+            continue_within=wait or 0.0,
             assistant_id=assistant_id,
             properties=_model.check_properties("properties", properties),
             turn_id=turn_id,
@@ -398,7 +399,3 @@ def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
     wait_for_all([ticket for _, ticket in tickets], timeout)
     return combined([worker.result(ticket) for worker, ticket in tickets])
-
-
-def _first(*values: float | None) -> float:
-    return next(value for value in values if value is not None)

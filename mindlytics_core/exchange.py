@@ -468,7 +468,7 @@ def _class_name(error: BaseException | str) -> str:
 
 def _count(value: Any) -> int | None:
     """A token count as frameworks hand it over: anything but a sensible number says nothing."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
         return None
     return int(value)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from mindlytics_core import Ids
 from mindlytics_openai._content import shown
-from mindlytics_openai._fields import read, text_or_none
+from mindlytics_openai._fields import as_list, read, text_or_none
 from mindlytics_openai._surface import NO_IDS
 
 
@@ -19,10 +19,10 @@ def last_words(messages: Sequence[Any]) -> str | None:
 
 def ids_of(body: Mapping[str, Any], conversation_id: str | None = None) -> Ids:
     """The ids that an app gives OpenAI anyway."""
-    user_id = text_or_none(body.get("safety_identifier")) or text_or_none(body.get("user"))
+    user_id = text_or_none(body.get("safety_identifier") or body.get("user"))
     return Ids(user_id=user_id, conversation_id=conversation_id) if user_id or conversation_id else NO_IDS
 
 
-def forces_the_only_tool(choice: Any, offered: Sequence[Any]) -> bool:
+def forces_the_only_tool(choice: Any, offered: Any) -> bool:
     """Whether the call of the only tool offered is the answer: structured output."""
-    return len(offered) == 1 and isinstance(choice, Mapping) and choice.get("type") != "allowed_tools"
+    return isinstance(choice, dict) and len(as_list(offered)) == 1 and choice.get("type") != "allowed_tools"

@@ -10,6 +10,7 @@ from mindlytics_openai._recording import Recording
 from mindlytics_openai._request import RawMode, body_of, raw_mode, surface_of, with_usage, without_ids
 from mindlytics_openai._settings import Settings
 from mindlytics_openai._stream import Observer, hide_usage
+from mindlytics_openai._surface import NO_ANSWER, NO_IDS
 from mindlytics_openai._usage_support import USAGE_SUPPORT
 
 
@@ -28,6 +29,7 @@ class Call:
         #: Whether it fetches the answer to an earlier request: then its failure is not that answer's.
         self._is_fetch = False
         self._is_stream = False
+        self._raw_mode = RawMode.NONE
         #: The request as the app made it, while our own question is in it.
         self._unasked: Any = None
         #: The server that was asked for usage.
@@ -36,7 +38,10 @@ class Call:
     def begin(self, settings: Settings, openai_client: Any, *, stream: bool) -> None:
         """Open the exchange, if the request is one that is recorded."""
         self._is_stream = stream
-        self.options, ids = without_ids(self.options, openai_client._custom_headers)  # noqa: SLF001  # as they were given
+        ids, default_headers = NO_IDS, openai_client._custom_headers  # noqa: SLF001  # as they were given
+        if self.options.headers or default_headers:
+            self.options, ids = without_ids(self.options, default_headers)
+            self._raw_mode = raw_mode(self.options)
         surface = surface_of(self.options)
         if surface is None:
             self._recording = JOBS.fetched_by(self.options)
@@ -60,7 +65,7 @@ class Call:
         self._recording.note_results()
         may_ask = stream and settings.stream_usage and surface.reports_usage_on_demand
         # Who asked for the HTTP response may read its lines, from which a chunk cannot be taken out.
-        if may_ask and "stream_options" not in body and raw_mode(self.options) is RawMode.NONE:
+        if may_ask and "stream_options" not in body and self._raw_mode is RawMode.NONE:
             self._ask_usage(str(openai_client.base_url))
 
     def failed(self, error: BaseException) -> bool:
@@ -98,11 +103,10 @@ class Call:
         USAGE_SUPPORT.learn(server, takes=self._unasked is not None)
 
     def _observe(self, recording: Recording, answer: Any) -> None:
-        mode = raw_mode(self.options)
-        if mode is RawMode.UNREAD or (mode is RawMode.READ and self._is_stream):
+        if self._raw_mode is RawMode.UNREAD or (self._raw_mode is RawMode.READ and self._is_stream):
             self._observe_response(recording, answer.http_response)
             return
-        if mode is RawMode.READ:
+        if self._raw_mode is RawMode.READ:
             # The SDK keeps what is parsed, so the app gets this very object when it parses.
             try:
                 answer = answer.parse()
@@ -110,17 +114,20 @@ class Call:
                 if not self._is_fetch:
                     recording.fail(error)
                 return
-        if isinstance(answer, openai.Stream | openai.AsyncStream):
+        if self._is_stream and isinstance(answer, openai.Stream | openai.AsyncStream):
             hides_usage = self._unasked is not None
             Observer(recording, recording.surface.collector(), hides_usage=hides_usage).watch(answer)
-        elif hasattr(answer, "iter_bytes"):
-            # Asked for by `cast_to`.
-            self._observe_response(recording, answer)
-        elif isinstance(answer, str):
-            # Asked for likewise, or what a server said is no JSON.
-            settle(recording, read_whole(recording.surface, answer))
-        else:
-            settle(recording, recording.surface.answer(answer))
+            return
+        read = recording.surface.answer(answer)
+        if read.error == NO_ANSWER:
+            if hasattr(answer, "iter_bytes"):
+                # Asked for by `cast_to`.
+                self._observe_response(recording, answer)
+                return
+            if isinstance(answer, str):
+                # Asked for likewise, or what a server said is no JSON.
+                read = read_whole(recording.surface, answer)
+        settle(recording, read)
 
     def _observe_response(self, recording: Recording, response: Any) -> None:
         surface = recording.surface

@@ -32,10 +32,9 @@ def question(body: Mapping[str, Any]) -> Question:
         results=_results(messages),
         ids=ids_of(body),
         model=text_or_none(body.get("model")),
-        choices=choices if isinstance(choices, int) else 1,
+        choices=choices if type(choices) is int else 1,
         wants_call=forces_the_only_tool(
-            body.get("tool_choice") or body.get("function_call"),
-            as_list(body.get("tools")) or as_list(body.get("functions")),
+            body.get("tool_choice") or body.get("function_call"), body.get("tools") or body.get("functions")
         ),
     )
 
@@ -57,11 +56,12 @@ def usage(reported: Any) -> Usage | None:
     """Usage as chat completions and legacy completions report it."""
     if reported is None:
         return None
+    read_details, written_details = read(reported, "prompt_tokens_details"), read(reported, "completion_tokens_details")
     return Usage(
         prompt=read(reported, "prompt_tokens"),
         completion=read(reported, "completion_tokens"),
-        cached=read(read(reported, "prompt_tokens_details"), "cached_tokens"),
-        reasoning=read(read(reported, "completion_tokens_details"), "reasoning_tokens"),
+        cached=read(read_details, "cached_tokens") if read_details else None,
+        reasoning=read(written_details, "reasoning_tokens") if written_details else None,
     )
 
 
@@ -135,13 +135,16 @@ def _message(message: Any) -> Message:
     if role == ASSISTANT:
         calls = tuple(_calls(message))
         return asking_for(calls) if calls else Message(role, _answer_text(message))
+    content = read(message, "content")
+    if type(content) is not str:
+        content = told_apart(content)
     who = read(message, "name") or read(message, "tool_call_id")
-    content = told_apart(read(message, "content"))
     return Message(role, f"{as_text(who)}\0{content}" if who else content)
 
 
 def _role(message: Any) -> str:
-    return as_text(read(message, "role"))
+    role = read(message, "role")
+    return role if type(role) is str else as_text(role)
 
 
 def _answer_text(message: Any) -> str:
@@ -171,11 +174,15 @@ def _results(messages: Sequence[Any]) -> tuple[ToolResult, ...]:
         role = _role(message)
         if role == ASSISTANT:
             calls = {call.id: call for call in _calls(message)} if results else {}
-            return tuple(result._replace(call=calls.get(result.call_id)) for result in reversed(results))
+            return tuple(_with_call(result, calls) for result in reversed(results))
         if role in _RESULT_ROLES:
             call_id = as_text(read(message, "tool_call_id"))
             results.append(ToolResult(call_id, None, shown(read(message, "content"))))
     return ()
+
+
+def _with_call(result: ToolResult, calls: Mapping[str, ToolCall]) -> ToolResult:
+    return ToolResult(result.call_id, calls.get(result.call_id), result.result)
 
 
 CHAT = Surface(question, answer, Chunks, reports_usage_on_demand=True)

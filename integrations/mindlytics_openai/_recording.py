@@ -117,4 +117,4 @@ class Recording:
 
     def _known_by(self, answer: Answer) -> dict[str, Any]:
         choices = self._question.choices
-        return {"answer_id": answer.id, "properties": {"choices": choices} if choices > 1 else {}}
+        return {"answer_id": answer.id, "properties": {"choices": choices} if choices > 1 else None}

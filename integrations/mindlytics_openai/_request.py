@@ -32,14 +32,13 @@ class RawMode(enum.Enum):
 
 def surface_of(options: Any) -> Surface | None:
     """How the request is read, or None when it is not one that is recorded."""
-    if options.method.lower() != "post":
-        return None
-    return _SURFACES.get(options.url) or _SURFACES.get("/" + options.url.partition("?")[0].strip("/"))
+    surface = _SURFACES.get(options.url) or _SURFACES.get("/" + options.url.partition("?")[0].strip("/"))
+    return surface if surface is not None and options.method.lower() == "post" else None
 
 
 def body_of(options: Any) -> Mapping[str, Any]:
     """The body as it will be sent."""
-    body = options.json_data if isinstance(options.json_data, Mapping) else {}
+    body = options.json_data if isinstance(options.json_data, dict) else {}
     return {**body, **options.extra_json} if options.extra_json else body
 
 

@@ -41,7 +41,7 @@ def question(body: Mapping[str, Any]) -> Question:
         results=tuple(_results(items)),
         ids=ids_of(body, text_or_none(conversation) or text_or_none(read(conversation, "id"))),
         model=text_or_none(body.get("model")),
-        wants_call=forces_the_only_tool(body.get("tool_choice"), as_list(body.get("tools"))),
+        wants_call=forces_the_only_tool(body.get("tool_choice"), body.get("tools")),
         continues=text_or_none(body.get("previous_response_id")),
         is_background=bool(body.get("background")),
     )

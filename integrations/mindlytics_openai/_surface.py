@@ -1,7 +1,9 @@
 """What is read from a request and from its answer: the same few facts, whichever surface was called."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from mindlytics_core import Ids, Message
 
@@ -11,7 +13,7 @@ NO_ANSWER = "NoAnswer"
 NO_IDS = Ids()
 
 
-class ToolCall(NamedTuple):
+class ToolCall(msgspec.Struct, frozen=True):
     """
     One tool that the model asked for.
 
@@ -28,7 +30,7 @@ class ToolCall(NamedTuple):
     args: str
 
 
-class ToolResult(NamedTuple):
+class ToolResult(msgspec.Struct, frozen=True):
     """
     What a tool gave back, as the app sends it to the model.
 
@@ -45,7 +47,7 @@ class ToolResult(NamedTuple):
     result: str
 
 
-class Usage(NamedTuple):
+class Usage(msgspec.Struct, frozen=True):
     """What one model call used, in tokens; None where the server did not say."""
 
     prompt: int | None = None
@@ -54,7 +56,7 @@ class Usage(NamedTuple):
     reasoning: int | None = None
 
 
-class Question(NamedTuple):
+class Question(msgspec.Struct, frozen=True):
     """
     What a request says.
 
@@ -89,7 +91,7 @@ class Question(NamedTuple):
     is_background: bool = False
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """
     What came back, or what has come back so far.
 
@@ -133,7 +135,7 @@ class Collector(Protocol):
         ...
 
 
-class Surface(NamedTuple):
+class Surface(msgspec.Struct, frozen=True):
     """
     One kind of request that is recorded.
 
