@@ -1,11 +1,17 @@
-"""Runs the command line as its users do: as a process of its own."""
+"""Runs the command line: in this process where nothing of it shows, as its users do in one of its own where it does."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from helpers import Service
+
+from mindlytics_core.cli import main
 
 PROGRAM = (sys.executable, "-W", "error", "-m", "mindlytics_core")
 
@@ -17,11 +23,38 @@ def variables(service: Service | str, state: Path, **more: str) -> dict[str, str
     return {**os.environ, "XDG_STATE_HOME": str(state), "NO_COLOR": "1", **own, **more}
 
 
-def run(
-    *arguments: str, environment: dict[str, str], stdin: bytes = b"", timeout: float = 60
-) -> subprocess.CompletedProcess[str]:
-    """Run `mindlytics` with these arguments to its end."""
-    done = subprocess.run(
-        [*PROGRAM, *arguments], env=environment, input=stdin, capture_output=True, timeout=timeout, check=False
+def run(*arguments: str, environment: dict[str, str], stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Run `mindlytics` with these arguments to its end, in this process: starting one takes longer than most tests."""
+    given = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))  # type: ignore[type-var]
+    out, err = io.BytesIO(), io.BytesIO()
+    streams = given, io.TextIOWrapper(out, encoding="utf-8"), io.TextIOWrapper(err, encoding="utf-8")
+    with _process(environment, *streams), warnings.catch_warnings(action="error"):
+        try:
+            code = main(arguments)
+        except SystemExit as left:  # argparse ends a wrong command line by itself
+            code = left.code if isinstance(left.code, int) else 1
+    for stream in streams[1:]:
+        stream.flush()
+    return subprocess.CompletedProcess(arguments, code, out.getvalue().decode(), err.getvalue().decode())
+
+
+def run_alone(*arguments: str, environment: dict[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run `mindlytics` in a process of its own."""
+    return subprocess.run(
+        [*PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextlib.contextmanager
+def _process(environment: dict[str, str], *streams: io.TextIOWrapper) -> Iterator[None]:
+    """What a process has of its own, in the place of this one's."""
+    before, own = dict(os.environ), (sys.stdin, sys.stdout, sys.stderr)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.stdin, sys.stdout, sys.stderr = streams
+    try:
+        yield
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = own
+        os.environ.clear()
+        os.environ.update(before)

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
-from cli_programs import PROGRAM, run
+from cli_programs import PROGRAM, run, run_alone
 
 from mindlytics_core import cli
 
@@ -99,8 +99,8 @@ def test_without_rich_an_import_names_the_extra_and_the_others_work(tmp_path: Pa
     (tmp_path / "rich.py").write_text("raise ImportError('No module named rich', name='rich')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
-    missing = run("import", "x", environment=environment)
-    others = run("doctor", "--help", environment=environment)
+    missing = run_alone("import", "x", environment=environment)
+    others = run_alone("doctor", "--help", environment=environment)
 
     assert missing.returncode == 1
     assert missing.stderr == (
@@ -114,4 +114,4 @@ def test_the_script_and_the_module_are_one_program():
 
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True, timeout=30)
 
-    assert done.stdout == run("--version", environment=dict(os.environ)).stdout
+    assert done.stdout == run_alone("--version", environment=dict(os.environ)).stdout

@@ -103,7 +103,7 @@ def test_a_service_that_refuses_is_explained(chaos: Chaos, diagnose: Callable[..
 def test_a_service_that_never_answers_whole_is_given_up_on(chaos: Chaos, diagnose: Callable[..., Diagnosis], then: str):
     chaos.decide = lambda _: Reply(then=then)
 
-    code, found = diagnose(chaos.url, "--timeout", "0.3")
+    code, found = diagnose(chaos.url, *(() if then == "reset" else ("--timeout", "0.3")))
 
     assert (code, found["key and project"]["level"]) == (1, "fault")
     assert ("Timeout" in found["key and project"]["text"]) == (then != "reset")

@@ -263,14 +263,14 @@ def test_an_event_that_no_queue_takes_is_named_with_its_line(service: Service, t
     assert questions(events(service)) == ["question 1"]
 
 
-def test_more_than_the_queue_holds_is_imported_without_a_loss(service: Service, tmp_path: Path):
+def test_more_than_the_queue_holds_is_imported_without_a_loss(chaos: Chaos, tmp_path: Path):
     past = file_of(tmp_path, *(line(i) for i in range(2_400)))
 
-    done = run("import", past, environment=variables(service, tmp_path))
+    done = run("import", past, environment=variables(chaos.url, tmp_path))
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "2,400 of 2,400 records read and sent, 12,000 events\n"
-    assert len(events(service)) == 12_000
+    assert len(chaos.events()) == 12_000
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,6 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
 
-def mypy(path: Path) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "mypy", "--strict", "--warn-unused-ignores", path)
-
-
 @pytest.fixture(scope="module")
 def pyright() -> Path:
     """The checker; it fetches itself when it is first used, which a machine without a network cannot."""
@@ -31,31 +27,20 @@ def pyright() -> Path:
     return found
 
 
-def pyright_errors(pyright: Path, path: Path) -> list[int]:
-    answer = run(pyright, "--outputjson", "--pythonpath", sys.executable, path)
-    found = json.loads(answer.stdout)["generalDiagnostics"]
-    return [item["range"]["start"]["line"] + 1 for item in found if item["severity"] == "error"]
-
-
 def marked() -> list[int]:
     return [number for number, line in enumerate(MISTAKES.read_text().splitlines(), 1) if line.endswith("# wrong")]
 
 
-def test_mypy_infers_what_the_program_says():
-    checked = mypy(PROGRAM)
+def test_mypy_infers_what_the_program_says_and_shows_every_mistake():
+    checked = run(sys.executable, "-m", "mypy", "--strict", "--warn-unused-ignores", PROGRAM, MISTAKES)
 
-    assert checked.returncode == 0, checked.stdout
-
-
-def test_mypy_shows_every_mistake():
-    lines = {int(line) for line in re.findall(r"typing_mistakes\.py:(\d+): error", mypy(MISTAKES).stdout)}
-
-    assert sorted(lines) == marked()
+    errors = {(name, int(line)) for name, line in re.findall(r"(\w+\.py):(\d+): error", checked.stdout)}
+    assert sorted(errors) == [(MISTAKES.name, line) for line in marked()], checked.stdout
 
 
-def test_pyright_infers_what_the_program_says(pyright: Path):
-    assert pyright_errors(pyright, PROGRAM) == []
+def test_pyright_infers_what_the_program_says_and_shows_every_mistake(pyright: Path):
+    answer = run(pyright, "--outputjson", "--pythonpath", sys.executable, PROGRAM, MISTAKES)
 
-
-def test_pyright_shows_every_mistake(pyright: Path):
-    assert sorted(set(pyright_errors(pyright, MISTAKES))) == marked()
+    found = [item for item in json.loads(answer.stdout)["generalDiagnostics"] if item["severity"] == "error"]
+    errors = {(Path(item["file"]).name, item["range"]["start"]["line"] + 1) for item in found}
+    assert sorted(errors) == [(MISTAKES.name, line) for line in marked()], answer.stdout
