@@ -36,13 +36,19 @@ def run(code: str, service: Service) -> subprocess.CompletedProcess[str]:
     )
 
 
+def is_quiet(finished: subprocess.CompletedProcess[str]) -> bool:
+    """Whether it ended well without a word; on a busy machine the exit may say that it is still delivering."""
+    said = [line for line in finished.stderr.splitlines() if not re.match("mindlytics: .*deliver", line)]
+    return (finished.returncode, finished.stdout, said) == (0, "", [])
+
+
 def test_the_readme_s_session_by_hand_leaves_a_whole_conversation_without_any_flush(service: Service):
     example = next(block for block in blocks("README.md") if "create_session" in block)
     assert len([line for line in example.splitlines() if line]) <= 3
 
     finished = run(example, service)
 
-    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
+    assert is_quiet(finished)
     found = events(service)
     assert shape(found) == [
         "start_session",
@@ -63,7 +69,7 @@ def test_the_readme_s_session_by_hand_leaves_a_whole_conversation_without_any_fl
 def test_the_page_on_sessions_runs_as_it_stands(service: Service):
     finished = run(blocks("docs/sessions.md")[0], service)
 
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert is_quiet(finished)
     assert shape(events(service)) == WITH_A_FUNCTION
 
 
@@ -72,5 +78,5 @@ def test_the_example_of_an_integration_records_one_turn(service: Service):
 
     finished = run(f'question, answer = "Where is it?", "On its way."\n{example}', service)
 
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert is_quiet(finished)
     assert shape(events(service)) == WITH_A_FUNCTION
