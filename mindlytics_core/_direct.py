@@ -1,15 +1,17 @@
 """What is answered at once, outside of sessions: users, and the live events of a whole project."""
 
 from collections.abc import Mapping
+from concurrent import futures
 from typing import Any, Protocol
 
 from mindlytics_core import _model
 from mindlytics_core._callbacks import at_home
+from mindlytics_core._hearing import wait_for
 from mindlytics_core._listener import Listener, Listening, OnError, OnEvent
 from mindlytics_core._model import Properties
 from mindlytics_core._requests import Requests, blocking
 from mindlytics_core.exceptions import InvalidArgument, RequestFailed
-from mindlytics_core.session import LISTEN_TIMEOUT, wait_for
+from mindlytics_core.session import LISTEN_TIMEOUT
 
 IDENTIFY_PATH = "/bc/v1/user/identify"
 ALIAS_PATH = "/bc/v1/user/alias"
@@ -31,7 +33,7 @@ class Direct:
     """
 
     def __init__(self, book: Book) -> None:
-        self._direct = book
+        self._outside = book
         self._listening: Listening | None = None
 
     async def user_identify(
@@ -138,27 +140,58 @@ class Direct:
         Raises:
             RequestFailed: The service refused the connection, or could not be reached.
         """
-        await self.stop_listening()
-        listening = self._listening = self._direct.listen(
-            session_id=None, on_event=at_home(on_event), on_error=at_home(on_error), is_over=lambda: False
-        )
-        if listening is None:
-            return
-        await wait_for(listening.tried, timeout)
-        if listening.tried.done() and (error := listening.tried.result()) is not None:
-            await self.stop_listening()
-            raise error
+        listening = self._begin_to_listen(on_event, on_error)
+        if listening is not None:
+            await wait_for(listening.tried, timeout)
+            self._look_at(listening)
+
+    def start_listening_sync(
+        self, *, on_event: OnEvent, on_error: OnError | None = None, timeout: float = LISTEN_TIMEOUT
+    ) -> None:
+        """
+        The same, blocking the calling thread.
+
+        Args:
+            on_event: Called with each event, a function or a coroutine function.
+
+            on_error: Called with each fault that the service reports, and when the connection is lost.
+
+            timeout: Most seconds to wait for the connection; afterwards it is still tried.
+
+        Raises:
+            RequestFailed: The service refused the connection, or could not be reached.
+        """
+        listening = self._begin_to_listen(on_event, on_error)
+        if listening is not None:
+            futures.wait([listening.tried], timeout)
+            self._look_at(listening)
 
     async def stop_listening(self) -> None:
         """Stop listening to the project's live events."""
+        self.stop_listening_sync()
+
+    def stop_listening_sync(self) -> None:
+        """The same, for programs without a loop."""
         if self._listening is not None:
             self._listening.stop()
             self._listening = None
 
+    def _begin_to_listen(self, on_event: OnEvent, on_error: OnError | None) -> Listening | None:
+        self.stop_listening_sync()
+        self._listening = self._outside.listen(
+            session_id=None, on_event=at_home(on_event), on_error=at_home(on_error), is_over=lambda: False
+        )
+        return self._listening
+
+    def _look_at(self, listening: Listening) -> None:
+        if listening.tried.done() and (error := listening.tried.result()) is not None:
+            self.stop_listening_sync()
+            raise error
+
     async def _ask(self, path: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        if self._direct.is_disabled:
+        if self._outside.is_disabled:
             return {}
-        answer = await self._direct.requests.send("POST", path, data)
+        answer = await self._outside.requests.send("POST", path, data)
         if not isinstance(answer, dict):
             raise RequestFailed("the service answered with something else than a user")
         return answer

@@ -4,7 +4,7 @@ import functools
 import logging
 import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._stats import Tally
@@ -17,13 +17,20 @@ logger = logging.getLogger("mindlytics")
 
 
 class Listener(Protocol):
-    """A session that wants to know which of its events were refused."""
+    """An object of a session, which wants to know which of the session's events were refused."""
 
-    on_error: OnError | None
+    @property
+    def on_error(self) -> OnError | None:
+        """The app's."""
+        ...
 
     def note_error(self, error: DeliveryError) -> None:
         """Keep the service's answer."""
         ...
+
+
+#: The objects of one session.
+Group: TypeAlias = "weakref.WeakSet[Listener]"
 
 
 class Reports:
@@ -39,13 +46,26 @@ class Reports:
     def __init__(self, on_error: OnError | None, on_drop: OnDrop | None) -> None:
         self._on_error = on_error
         self._on_drop = on_drop
-        #: Sessions that are still held by the app.
-        self.sessions: weakref.WeakValueDictionary[str, Listener] = weakref.WeakValueDictionary()
+        #: The objects of each session that the app still holds; each of them holds its group.
+        self._sessions: weakref.WeakValueDictionary[str, Group] = weakref.WeakValueDictionary()
         self._dropped = Tally()
         self._told: dict[str, int] = {}
         self._drops_are_due = False
         #: The statuses of refusals that the log knows: a thousand refused events are one fault.
         self._logged: set[int] = set()
+
+    def join(self, session_id: str, listener: Listener) -> "Group":
+        """
+        Have an object told what the service refuses of its session.
+
+        Args:
+            session_id: The session.
+
+            listener: The object; it is told for as long as it holds what this gives.
+        """
+        group = self._sessions.setdefault(session_id, weakref.WeakSet())
+        group.add(listener)
+        return group
 
     def dropped(self, session_id: str, reason: str, error: DeliveryError | None) -> None:
         """One event of this session was given up."""
@@ -71,10 +91,9 @@ class Reports:
         self._tell(self._on_error, error)
 
     def _tell_session(self, session_id: str, error: DeliveryError) -> None:
-        session = self.sessions.get(session_id)
-        if session is not None:
-            session.note_error(error)
-            self._tell(session.on_error, error)
+        for listener in list(self._sessions.get(session_id, ())):
+            listener.note_error(error)
+            self._tell(listener.on_error, error)
 
     def _tell(self, callback: OnError | None, error: DeliveryError) -> None:
         # What is left out here is still counted, and known to its session.

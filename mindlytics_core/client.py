@@ -206,7 +206,7 @@ class Client(Direct):
             on_error=on_error,
             listen_timeout=listen_timeout,
         )
-        self._reports.sessions[lifecycle.session_id] = session
+        session.peers = self._reports.join(lifecycle.session_id, session)
         return session
 
     def exchange(

@@ -1,22 +1,18 @@
 """A session: one visit of one user or device."""
 
-import asyncio
 import contextlib
-import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent import futures
-from concurrent.futures import Future
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-from mindlytics_core import _scope
+from mindlytics_core import _hearing, _scope
 from mindlytics_core._answers import APIResponse
-from mindlytics_core._callbacks import at_home, inside_callback
 from mindlytics_core._guard import call_guarded
+from mindlytics_core._hearing import Hearing
 from mindlytics_core._lifecycle import Lifecycle, Recorder
-from mindlytics_core._listener import Listener, Listening, OnError, OnEvent
+from mindlytics_core._listener import OnError, OnEvent
 from mindlytics_core._model import Identity
 from mindlytics_core._scope import Ids
 from mindlytics_core._stats import FlushResult
@@ -29,7 +25,7 @@ _FLUSH_TIMEOUT = 10.0
 LISTEN_TIMEOUT = 10.0
 
 
-class Client(Recorder, Listener, Protocol):
+class Client(Recorder, _hearing.Client, Protocol):
     """What a session needs from the client that made it."""
 
     project_id: str
@@ -81,12 +77,10 @@ class Session(Tracking):
     ) -> None:
         super().__init__(client.clock, lifecycle, conversation_id, identity)
         self._client = client
-        self.on_event = at_home(on_event)
-        self.on_error = at_home(on_error)
-        self.listen_timeout = listen_timeout
-        self._listening: Listening | None = None
-        self._listening_lock = threading.Lock()
+        self._hearing = Hearing(client, lifecycle, on_event, on_error, listen_timeout)
         self._errors: deque[APIResponse] = deque(maxlen=_MOST_ERRORS)
+        #: Held for as long as this object is to be told of errors, and used by nobody.
+        self.peers: object = None
         #: The blocks of this object that are open; several threads or tasks may be in one.
         self._entered: dict[_scope.Scope, tuple[Token[_scope.Scope | None], Token[Session | None]]] = {}
 
@@ -94,6 +88,16 @@ class Session(Tracking):
     def project_id(self) -> str:
         """The project that the session belongs to."""
         return self._client.project_id
+
+    @property
+    def on_event(self) -> OnEvent | None:
+        """Called with each live event of this session."""
+        return self._hearing.on_event
+
+    @property
+    def on_error(self) -> OnError | None:
+        """Called with each event of this session that the service refused, or failed to process."""
+        return self._hearing.on_error
 
     def __repr__(self) -> str:
         return f"<Session {self.session_id!r}>"
@@ -108,11 +112,21 @@ class Session(Tracking):
         Args:
             timeout: Most seconds to wait.
         """
-        self._close()
-        if not self._lifecycle.named:
-            self._lifecycle.close()
-        result = await self._client.flush(timeout)
-        await self._stop_after_end(delivered=bool(result))
+        self._end_object()
+        result = await self.flush_and_continue(timeout)
+        await self._hearing.await_end(delivered=bool(result))
+        return result
+
+    def flush_sync(self, timeout: float = _FLUSH_TIMEOUT) -> FlushResult:
+        """
+        The same as `flush`, blocking: send what is queued and close this object.
+
+        Args:
+            timeout: Most seconds to wait.
+        """
+        self._end_object()
+        result = self.flush_and_continue_sync(timeout)
+        self._hearing.block_for_end(delivered=bool(result))
         return result
 
     async def flush_and_continue(self, timeout: float = _FLUSH_TIMEOUT) -> FlushResult:
@@ -122,15 +136,17 @@ class Session(Tracking):
         Args:
             timeout: Most seconds to wait.
         """
+        await self._hearing.await_attempt()
         return await self._client.flush(timeout)
 
-    def flush_sync(self, timeout: float = _FLUSH_TIMEOUT) -> FlushResult:
+    def flush_and_continue_sync(self, timeout: float = _FLUSH_TIMEOUT) -> FlushResult:
         """
-        Send what is queued; blocks, and the session stays open.
+        The same as `flush_and_continue`, blocking.
 
         Args:
             timeout: Most seconds to wait.
         """
+        self._hearing.block_for_attempt()
         return self._client.flush_sync(timeout)
 
     async def start_listening(
@@ -153,15 +169,28 @@ class Session(Tracking):
             on_error: Called with each fault, likewise.
         """
         del session_id
-        self.on_event = at_home(on_event) if on_event is not None else self.on_event
-        self.on_error = at_home(on_error) if on_error is not None else self.on_error
-        self._begin_to_listen()
-        if self._listening is not None:
-            await wait_for(self._listening.tried, self.listen_timeout)
+        self._hearing.begin(on_event, on_error)
+        await self._hearing.await_attempt()
+
+    def start_listening_sync(self, *, on_event: OnEvent | None = None, on_error: OnError | None = None) -> None:
+        """
+        The same, blocking; inside a running loop it does not wait for the connection.
+
+        Args:
+            on_event: Called with each live event; without it the one given to `create_session`.
+
+            on_error: Called with each fault, likewise.
+        """
+        self._hearing.begin(on_event, on_error)
+        self._hearing.block_for_attempt()
 
     async def stop_listening(self) -> None:
         """Stop listening; of a session that has ended, once `Session Ended` has come or `listen_timeout` is over."""
-        await self._stop_after_end(delivered=True)
+        await self._hearing.await_end(delivered=True)
+
+    def stop_listening_sync(self) -> None:
+        """The same, blocking; inside a running loop it stops with the session's end."""
+        self._hearing.block_for_end(delivered=True)
 
     def has_errors(self) -> bool:
         """Whether the service refused any event of this session."""
@@ -177,33 +206,25 @@ class Session(Tracking):
 
     def __enter__(self) -> Self:
         self._enter()
-        if self._listening is not None and not _loop_is_running():
-            futures.wait([self._listening.tried], self.listen_timeout)
+        self._hearing.block_for_attempt()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._leave():
-            result = self.flush_sync()
-            # The app's loop must not be held up: its callbacks run there. Listening stops by itself at the end.
-            if not _loop_is_running():
-                if (ended := self._hears_its_end(delivered=bool(result))) is not None:
-                    futures.wait([ended], self.listen_timeout)
-                self._stop_listening()
+            self._hearing.block_for_end(delivered=bool(self._client.flush_sync(_FLUSH_TIMEOUT)))
 
     async def __aenter__(self) -> Self:
         self._enter()
-        if self._listening is not None:
-            await wait_for(self._listening.tried, self.listen_timeout)
+        await self._hearing.await_attempt()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._leave():
-            result = await self._client.flush(_FLUSH_TIMEOUT)
-            await self._stop_after_end(delivered=bool(result))
+            await self._hearing.await_end(delivered=bool(await self._client.flush(_FLUSH_TIMEOUT)))
 
     def _enter(self) -> None:
         # In this order, so that the scope takes the session along to other threads.
@@ -211,7 +232,7 @@ class Session(Tracking):
         scope = _scope.following(self._ids)
         self._entered[scope] = scope.enter(), session
         self._lifecycle.enter_block()
-        self._listen_to_callbacks()
+        self._hearing.begin_if_wanted()
 
     def _ids(self) -> Ids:
         return Ids(self.id, self.device_id, self.session_id, self.conversation_id)
@@ -229,38 +250,12 @@ class Session(Tracking):
 
     def _get_ready(self) -> None:
         super()._get_ready()
-        self._listen_to_callbacks()
+        self._hearing.begin_if_wanted()
 
-    def _listen_to_callbacks(self) -> None:
-        if self.on_event is not None or self.on_error is not None:
-            call_guarded("live.start", self._begin_to_listen)
-
-    def _begin_to_listen(self) -> None:
-        with self._listening_lock:
-            if self._listening is None:
-                lifecycle = self._lifecycle
-                self._listening = self._client.listen(
-                    session_id=self.session_id,
-                    on_event=self.on_event,
-                    on_error=self.on_error,
-                    is_over=lambda: lifecycle.has_ended,
-                )
-
-    async def _stop_after_end(self, *, delivered: bool) -> None:
-        if (ended := self._hears_its_end(delivered=delivered)) is not None:
-            await wait_for(ended, self.listen_timeout)
-        self._stop_listening()
-
-    def _hears_its_end(self, *, delivered: bool) -> Future[None] | None:
-        """What to wait for before listening stops; None where nothing will come, or we are called by what would."""
-        listening = self._listening
-        if listening is None or not delivered or not self._lifecycle.sent_its_end or inside_callback():
-            return None
-        return listening.session_ended if listening.connected else None
-
-    def _stop_listening(self) -> None:
-        if self._listening is not None:
-            self._listening.stop()
+    def _end_object(self) -> None:
+        self._close()
+        if not self._lifecycle.named:
+            self._lifecycle.close()
 
 
 #: The session of the `with` block or the exchange that this context is in.
@@ -286,16 +281,3 @@ def current_session() -> Session | None:
     """The session of the exchange in progress, else of the `with` block around this call, else None."""
     found = (call_guarded("current_session", find) for find in _finders)
     return next((session for session in found if session is not None), None) or current.get()
-
-
-async def wait_for(future: Future[Any], timeout: float) -> None:
-    """Wait on any running loop until a future of another thread is done, or for `timeout` seconds."""
-    await asyncio.wait([asyncio.wrap_future(future)], timeout=timeout)
-
-
-def _loop_is_running() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

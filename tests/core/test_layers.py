@@ -60,6 +60,7 @@ LEVELS: list[list[str]] = [
         "_open_sessions",
         "_conversations",
         "_tracking",
+        "_hearing",
         "session",
         "exchange",
         "_book",

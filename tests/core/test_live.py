@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from chaos import Chaos, Reply
+from chaos import Chaos, Reply, Request
 from helpers import Service, events, shape
 from websockets.sync.server import ServerConnection, serve
 
@@ -120,6 +120,68 @@ def test_a_whole_session_is_heard_without_any_loop(client: Client, ear: Ear):
         session.track_conversation_turn(**ASKED)
 
     assert ear.names == HEARD
+
+
+def test_a_session_without_a_block_is_heard_from_its_first_event_on(client: Client, ear: Ear):
+    session = client.create_session(id="jjacob", on_event=ear.on_event)
+    session.track_conversation_turn(**ASKED)
+    assert session.flush_sync()
+
+    assert ear.names == HEARD
+
+
+async def test_on_a_loop_it_is_too(client: Client, ear: Ear):
+    session = client.create_session(id="jjacob", on_event=ear.on_event)
+    await session.track_conversation_turn(**ASKED)
+    assert await session.flush_and_continue()
+    await session.end_session()
+    assert await session.flush()
+
+    assert ear.names == HEARD
+
+
+def test_events_wait_for_the_connection_as_long_as_was_allowed(
+    chaos: Chaos, new_client: Callable[..., Client], ear: Ear
+):
+    arrived = threading.Event()
+
+    def decide(asked: Request) -> Reply:
+        if "realtime" in asked.path:
+            return Reply(then="hang")
+        arrived.set()
+        return Reply()
+
+    chaos.decide = decide
+    client = new_client(server_endpoint=chaos.url)
+    session = client.create_session(id="jjacob", on_event=ear.on_event, listen_timeout=0.05)
+    session.track_event(event="Opened")
+
+    assert arrived.wait(10)
+
+
+def test_a_program_without_a_loop_listens_and_stops_too(client: Client, ear: Ear):
+    client.start_listening_sync(on_event=ear.on_event, on_error=ear.on_error)
+    session = client.create_session(session_id="visit", id="jjacob")
+    own = Ear()
+    session.start_listening_sync(on_event=own.on_event)
+    session.track_event(event="Opened")
+    session.end_session()
+    assert client.flush_sync()
+    session.stop_listening_sync()
+    assert own.names == ["Session Started", "Opened", "Session Ended"]
+    ear.wait(lambda: ear.names == own.names)
+    client.stop_listening_sync()
+    client.create_session(id="jane").track_event(event="Unheard")
+    assert client.flush_sync()
+
+    assert ear.names == own.names
+
+
+def test_a_refused_project_listener_raises_without_a_loop_too(chaos: Chaos, chaos_client: Client, ear: Ear):
+    chaos.script(Reply(403, body="no such key"))
+
+    with pytest.raises(RequestFailed, match="no such key"):
+        chaos_client.start_listening_sync(on_event=ear.on_event)
 
 
 async def test_a_sync_block_does_not_hold_up_the_loop_of_its_callbacks(client: Client):
@@ -372,9 +434,10 @@ def test_no_connection_is_made_without_callbacks(chaos: Chaos, new_client: Calla
 
 
 def test_closing_the_client_stops_every_connection(scripted: Client, script: Script, ear: Ear):
-    gone = threading.Event()
+    there, gone = threading.Event(), threading.Event()
 
     def until_closed(connection: ServerConnection) -> None:
+        there.set()
         for _ in connection:
             pass
         gone.set()
@@ -382,8 +445,7 @@ def test_closing_the_client_stops_every_connection(scripted: Client, script: Scr
     script.handlers.append(until_closed)
     session = scripted.create_session(session_id="s", id="jjacob", on_event=ear.on_event)
     session.track_event(event="Opened")
-    assert session._listening is not None
-    assert session._listening.tried.result(10) is None
+    assert there.wait(10)
     scripted.close()
 
     assert gone.wait(10)

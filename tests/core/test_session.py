@@ -505,12 +505,13 @@ def test_a_client_is_a_block_too(new_client: Callable[..., Client], service: Ser
     assert client.is_closed
 
 
-async def test_flush_closes_a_session_and_says_what_to_do_instead(client: Client, service: Service):
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_flush_closes_a_session_and_says_what_to_do_instead(client: Client, service: Service, blocking: bool):
     session = client.create_session(id="jjacob")
     session.track_conversation_turn(**ASKED)
-    assert await session.flush_and_continue()
+    assert session.flush_and_continue_sync() if blocking else await session.flush_and_continue()
     session.track_event(event="Opened")
-    assert await session.flush()
+    assert session.flush_sync() if blocking else await session.flush()
 
     assert shape(events(service))[-2:] == ["Conversation Ended", "end_session"]
     for late in (
@@ -563,10 +564,12 @@ def test_what_the_service_refused_is_known_to_the_session(new_client: Any, servi
 
     client = new_client(before_send=without_the_user_s_words)
     session = client.create_session(id="jjacob", on_error=on_error)
+    another_object = client.create_session(session_id=session.session_id)
     session.track_conversation_turn(**ASKED)
     client.flush_sync()
 
     assert session.has_errors()
+    assert another_object.get_errors() == session.get_errors()
     (answer,) = session.get_errors()
     assert (answer.errored, answer.status) == (True, 400)
     assert told.wait(10)
