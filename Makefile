@@ -30,8 +30,8 @@ test: $(READY) .vendor/.ready ## run the tests
 test-oldest: $(OLDEST)/.ready ## run the integrations' tests with the oldest frameworks that they promise to work with
 	@$(OLDEST)/bin/python -m pytest $(AT_ONCE) -m "not recorded and not soak" $(TESTS_WITH_OLDEST)
 
-soak: $(READY) ## run the tests that take minutes
-	@$(BIN)/python -m pytest -m soak
+soak: $(READY) ## run the tests that take minutes: an hour's worth of faults and more
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=worksteal -m soak
 
 check: $(READY) ## lint, format and strict types
 	@$(BIN)/ruff check .

@@ -35,6 +35,10 @@ _FULL = 0.9
 _LOOKS_WHILE_LINGERING, _LONGEST_LOOK_AWAY = 5, 0.25
 
 
+#: So many events are taken in at once.
+_PORTION = 1_000
+
+
 class Worker:
     """
     Delivers what its queue takes. The thread starts with the first event, and again if it ever died.
@@ -217,6 +221,10 @@ class Worker:
         for thing in self.queue.taken():
             if isinstance(thing, Item):
                 items.append(thing)
+                if len(items) == _PORTION:
+                    # What is on disk gives its place to new events, and must be gone before these come in.
+                    self._admit(items)
+                    items = []
             else:
                 # A task is for after everything that was put before it.
                 self._admit(items)

@@ -65,6 +65,8 @@ class Chaos:
         self.requests: list[Request] = []
         self.decide: Callable[[Request], Reply] = lambda _: Reply()
         self.connections = 0
+        #: Whether it keeps no request, because there will be too many.
+        self.forgets = False
         #: With it the server speaks TLS.
         self.tls: ssl.SSLContext | None = None
         #: Most requests that were being answered at once.
@@ -166,7 +168,8 @@ class Chaos:
     def _answered(self, connection: socket.socket, request: Request) -> bool:
         """Answer one request; whether the connection stays."""
         with self._changed:
-            self.requests.append(request)
+            if not self.forgets:
+                self.requests.append(request)
             reply = self._script.popleft() if self._script else self.decide(request)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)

@@ -44,11 +44,13 @@ def start(
     )
 
 
-def end(program: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+def end(
+    program: "subprocess.Popen[str]", *, given_up_after: float = _GIVEN_UP_AFTER
+) -> "subprocess.CompletedProcess[str]":
     """Wait for a program's end."""
     with program:
         try:
-            out, err = program.communicate(timeout=_GIVEN_UP_AFTER)
+            out, err = program.communicate(timeout=given_up_after)
         finally:
             program.kill()
     return subprocess.CompletedProcess(program.args, program.returncode, out, err)

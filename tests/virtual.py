@@ -6,6 +6,7 @@ import selectors
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mindlytics_core import Delivery
@@ -69,11 +70,16 @@ class Attempt:
     key: str
     body: bytes
     answer: Answer
-    at_once: int = 1
+    at_once: int
 
     @property
     def events(self) -> list[bytes]:
-        return self.body[1:-1].split(b",") if self.body != b"[]" else []
+        return events_of(self.body)
+
+
+def events_of(body: bytes) -> list[bytes]:
+    """The events of a body; those that a rig makes have no comma."""
+    return body.strip(b"[]").split(b",")
 
 
 @dataclass
@@ -81,7 +87,7 @@ class Sender:
     """A transport in virtual time: what is answered is judged by the moment, and takes a while."""
 
     time: Time
-    answer: Callable[[float], Answer]
+    judge: Callable[[float, list[bytes]], Answer]
     takes: float = 0.05
     attempts: list[Attempt] = field(default_factory=list)
     _under_way: int = 0
@@ -90,7 +96,7 @@ class Sender:
         return self
 
     async def send(self, body: bytes, key: str) -> Answer:
-        answer = self.answer(self.time.now)
+        answer = self.judge(self.time.now, events_of(body))
         self._under_way += 1
         self.attempts.append(Attempt(self.time.now, key, body, answer, self._under_way))
         await asyncio.sleep(self.takes)
@@ -105,13 +111,24 @@ class Sender:
 
 
 class Rig:
-    """A worker in virtual time. Times are seconds since its first moment."""
+    """
+    A worker in virtual time. Times are seconds since its first moment.
 
-    def __init__(self, answer: Callable[[float], Answer], *, spool_dir: Any = None, **delivery: Any) -> None:
+    Args:
+        judge: Gives the answer to a request of a time with some events.
+
+        spool_dir: Where events wait on disk.
+
+        delivery: Options.
+    """
+
+    def __init__(
+        self, judge: Callable[[float, list[bytes]], Answer], *, spool_dir: Path | None = None, **delivery: Any
+    ) -> None:
         self.time = Time()
         self.began = self.time.now
         self.told: list[Exception] = []
-        self.sender = Sender(self.time, lambda now: answer(now - self.began))
+        self.sender = Sender(self.time, lambda now, events: judge(now - self.began, events))
         self.worker = Worker(
             Destination("http://127.0.0.1:1", "key", "project"),
             Delivery(**delivery),

@@ -18,7 +18,7 @@ def rig() -> Iterator[Callable[..., Rig]]:
     made: list[Rig] = []
 
     def make(answer: Callable[[float], Answer], **options) -> Rig:
-        made.append(Rig(answer, **options))
+        made.append(Rig(lambda now, _: answer(now), **options))
         return made[-1]
 
     yield make

@@ -1,6 +1,7 @@
 """What the reference pages list is what the code has."""
 
 import inspect
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,19 @@ def test_every_promise_names_tests_that_exist():
 
     assert len(named) >= promises.count("\n| ") - 2
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["delivery.md", "faults.md"])
+def test_every_promise_and_every_fault_is_linked_to_a_test_that_exists(page: str):
+    tables = (ROOT / "docs" / page).read_text().split("\n| ")
+    linked = [row for row in tables if "`tests/" in row]
+    heads = [place for place, row in enumerate(tables) if row.rstrip().endswith("| test |")]
+    for head in heads:
+        for row in itertools.takewhile(lambda row: "\n\n" not in row, tables[head + 2 :]):
+            assert row in linked, row
+    for path, name in re.findall(r"`(tests/[^`:]+)::(\w+)`", "".join(linked)):
+        assert re.search(rf"^(?:async )?(?:def )?{name}\b", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{name}"
+    assert len(linked) >= 10
 
 
 def _tree() -> str:
