@@ -73,6 +73,7 @@ class Events:
         self._model: str | None = None
         self._id: str | None = None
         self._whole: Answer | None = None
+        self._error: str | None = None
 
     def add(self, part: Any) -> bool:
         """Take one event in; say whether the user sees something by it."""
@@ -82,6 +83,8 @@ class Events:
             return True
         if kind in _LAST_EVENTS:
             self._whole = answer(getattr(part, "response", None))
+        elif kind == "error":
+            self._error = "ResponseError"
         elif kind == "response.created":
             begun = getattr(part, "response", None)
             self._model, self._id = text_or_none(read(begun, "model")), text_or_none(read(begun, "id"))
@@ -89,7 +92,9 @@ class Events:
 
     def answer(self) -> Answer:
         """What has come so far."""
-        return self._whole or Answer("".join(self._texts), self._model, id=self._id, is_complete=False)
+        if self._whole is not None:
+            return self._whole
+        return Answer("".join(self._texts), self._model, id=self._id, is_complete=False, error=self._error)
 
 
 def _messages(items: Sequence[Any]) -> Iterator[Message]:

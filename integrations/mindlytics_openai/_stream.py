@@ -1,5 +1,7 @@
 """Watching a stream while the app reads it: the stream stays the SDK's own object, only its source is watched."""
 
+import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -31,6 +33,10 @@ class Observer:
         self._hooks = Hooks()
         #: False when the stream is over, or could not be read.
         self._is_open = True
+        #: Taken by the first who finds the end: a finaliser may come while a read does.
+        self._end = threading.Lock()
+        #: What a forked child lets go of is its parent's.
+        self._process = os.getpid()
         self._has_begun = False
 
     def watch(self, stream: Any) -> None:
@@ -60,8 +66,8 @@ class Observer:
             shows = call_guarded("openai.stream", self._collector.add, part)
             if shows is None:
                 # A fault of ours was swallowed: what was read is not what the user saw.
-                self._release()
-                self._recording.give_up()
+                if self._release():
+                    self._recording.give_up()
             elif shows and not self._has_begun:
                 self._has_begun = True
                 call_guarded("openai.first_token", self._recording.exchange.first_token)
@@ -80,16 +86,18 @@ class Observer:
         return lambda *args, **kwargs: _watched(read(*args, **kwargs), self)
 
     def _conclude(self, error: BaseException | None) -> None:
-        if not self._is_open:
-            return
-        self._release()
-        with self._recording.closing("openai.stream_end"):
-            settle(self._recording, self._collector.answer(), error)
+        if self._release():
+            with self._recording.closing("openai.stream_end"):
+                settle(self._recording, self._collector.answer(), error)
 
-    def _release(self) -> None:
+    def _release(self) -> bool:
+        """Watch no longer; whether what was seen is to be recorded, which is so once."""
+        if not self._end.acquire(blocking=False):
+            return False
         self._is_open = False
         with guarded("openai.unhook"):
             self._hooks.undo()
+        return self._process == os.getpid()
 
 
 class _Unwatched:

@@ -6,6 +6,7 @@ import openai
 import pytest
 
 from mindlytics_core import Client
+from mindlytics_langchain import MindlyticsHandler
 from mindlytics_openai import wrap
 
 SETTINGS = {"temperature": 0, "max_tokens": 48}
@@ -29,4 +30,23 @@ async def test_a_stream_is_left_half_way(recording: Any, arrived: Any, live_mode
                 break
 
     turn = arrived()[-1]
+    assert (turn["event"], turn["assistant"], turn["interrupted"]) == ("Conversation Turn", told, True)
+
+
+async def test_a_chat_model_of_langchain_s_over_a_wrapped_client_with_a_handler_on_top_is_left_half_way(
+    recording: Any, client: Client, arrived: Any, live_model: Any
+):
+    langchain_openai = pytest.importorskip("langchain_openai")
+    address = {"base_url": live_model.base_url, "api_key": live_model.api_key}
+    model = langchain_openai.ChatOpenAI(model=live_model.name, temperature=0, max_completion_tokens=24, **address)
+    model.async_client, model.root_async_client = recording.chat.completions, recording
+    told = ""
+    stream = model.astream("Tell me a story about a dragon.", {"callbacks": [MindlyticsHandler(client=client)]})
+    async for part in stream:
+        told += part.content
+        if len(told) > 20:
+            break
+    await stream.aclose()
+
+    (turn,) = (event for event in arrived() if event["event"] in {"Conversation Turn", "Turn Failed"})
     assert (turn["event"], turn["assistant"], turn["interrupted"]) == ("Conversation Turn", told, True)

@@ -107,6 +107,19 @@ def test_streams_that_end_otherwise(provider: Any, recording: Any, arrived: Any,
     assert arrived() == [*OPENED, recorded if last else {**recorded, "interrupted": True}]
 
 
+@pytest.mark.parametrize("texts", [(), ("Hi ",)])
+def test_a_stream_that_ends_with_an_error_of_the_server_s(
+    provider: Any, recording: Any, arrived: Any, say: Any, texts: tuple[str, ...]
+):
+    error = {"type": "error", "code": "server_error", "message": "sorry", "param": None, "sequence_number": 9}
+    provider.answers(say.Parts([*events(*texts, last=None), f"data: {json.dumps(error)}\n\n"], done=False))
+    seen = list(recording.responses.create(model="tiny", input="Hello?", stream=True))
+    assert seen[-1].type == "error"
+
+    turn = {"assistant": "Hi ", "interrupted": True, "time_to_first_token_ms": "ms", "event": "Conversation Turn"}
+    assert arrived() == [*OPENED, {**BASE, **(turn if texts else {"event": "Turn Failed", "error": "ResponseError"})}]
+
+
 def test_a_response_that_failed_is_a_failed_turn(provider: Any, recording: Any, arrived: Any):
     provider.answers(response(status="failed", error={"code": "server_error", "message": "sorry"}))
     recording.responses.create(model="tiny", input="Hello?")

@@ -3,10 +3,14 @@
 import asyncio
 import gc
 import importlib
+import os
 from typing import Any
 
 import openai
 import pytest
+from helpers import events
+from programs import run
+from provider import Provider as Loopback
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
@@ -257,3 +261,36 @@ def test_the_first_chunk_is_handed_on_before_the_next_is_asked_for(provider: Any
 
     assert next(stream).choices[0].delta.content == "Hi "
     assert asked == [0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_that_lets_go_of_a_stream_records_nothing_of_it(service: Any):
+    with Loopback() as provider:
+        program = run(
+            """
+            import os
+            import sys
+
+            import openai
+
+            from mindlytics_core import Client
+            from mindlytics_openai import wrap
+
+            asked = wrap(openai.OpenAI())
+            stream = asked.chat.completions.create(
+                model="tiny", messages=[{"role": "user", "content": "Hello?"}], stream=True
+            )
+            first = next(stream)
+            child = os.fork()
+            if not child:
+                del stream
+                sys.exit()
+            os.waitpid(child, 0)
+            print(len([first, *stream]))
+            """,
+            {**provider.environment(), **service.environment()},
+        )
+    assert (program.returncode, program.stderr) == (0, "")
+    outcomes = [event for event in events(service) if event.get("event") in {"Conversation Turn", "Turn Failed"}]
+    assert len(outcomes) == 1
+    assert "interrupted" not in outcomes[0]["properties"]
