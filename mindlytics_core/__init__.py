@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mindlytics_core._answers import APIResponse
 from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
-from mindlytics_core._guard import call_guarded, guarded
+from mindlytics_core._guard import call_guarded, guarded, guarding
 from mindlytics_core._history import Message
 from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost, check_count, check_name
 from mindlytics_core._receipt import Receipt
@@ -77,6 +77,7 @@ __all__ = [
     "flush_at_end",
     "flush_sync",
     "guarded",
+    "guarding",
     "install_signal_handlers",
     "model_call_is_claimed",
 ]

@@ -10,7 +10,7 @@ from mindlytics_core import _guard, _model, _stats, _wire
 from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._clock import IDS, Clock, iso
 from mindlytics_core._config import Config, Delivery
-from mindlytics_core._conversations import Conversations, look
+from mindlytics_core._conversations import Conversations
 from mindlytics_core._editing import Editor
 from mindlytics_core._flush import wait_for_all
 from mindlytics_core._history import Message
@@ -200,7 +200,7 @@ class Book:
         turn_id: str | None = None,
     ) -> Exchange:
         """Open one turn in the making, or go on with the one that waits for these tools' results."""
-        seen = look(ids, messages)
+        seen = self._conversations.look(ids, messages)
         waiting = self._conversations.unanswered(ids, seen)
         if isinstance(waiting, Exchange):
             waiting.resume(messages)
@@ -229,9 +229,14 @@ class Book:
         note_opened(exchange)
         return exchange
 
-    def closed(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
+    def closed(
+        self, exchange: Exchange, messages: Sequence[Message], answer: Message | None, answer_id: str | None
+    ) -> None:
         """The exchange is over."""
-        self._conversations.leave(exchange.conversation, exchange, exchange.ids, messages, answer_id)
+        conversation = exchange.conversation
+        # Long inputs take their time, and one that does not wait is never looked for.
+        said = (*messages, answer) if answer is not None and conversation.wait else ()
+        self._conversations.leave(conversation, exchange, exchange.ids, said, answer_id)
 
     def suspended(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange waits for its tools' results."""

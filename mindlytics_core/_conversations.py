@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mindlytics_core._clock import IDS, Clock
-from mindlytics_core._history import Message, Recognition, Trail, answer_named, trail
+from mindlytics_core._history import NOTHING_SEEN, Message, Recognition, Trail, answer_named, trail
 from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._model import Properties
 from mindlytics_core._outbox import Outbox
@@ -166,6 +166,10 @@ class Conversations:
             if seen is not None:
                 self._known.add(seen, conversation, _name(ids, answer_id))
             self._pause(conversation, conversation.wait)
+
+    def look(self, ids: Ids, messages: Sequence[Message]) -> Trail:
+        """What messages look like, as far as there is a conversation that they could lead to."""
+        return look(ids, messages) if self._known else NOTHING_SEEN
 
     def unanswered(self, ids: Ids, seen: Trail) -> Unanswered | None:
         """The exchange that waits for just these tools' results, which then waits no longer."""

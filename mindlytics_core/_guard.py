@@ -1,5 +1,6 @@
 """The one place that swallows errors, and counts them: the app never pays for a fault of ours."""
 
+import functools
 import logging
 from collections.abc import Callable
 from types import TracebackType
@@ -67,6 +68,27 @@ def call_guarded(place: str, function: Callable[P, R], *args: P.args, **kwargs: 
     except Exception as error:  # noqa: BLE001  # this is the guard
         report(place, error)
         return None
+
+
+def guarding(place: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """
+    Decorate a function so that it swallows and counts any error; one call deep, for what is called all the time.
+
+    Args:
+        place: A short name for the counter and the log, such as `langchain.on_chain_end`.
+    """
+
+    def decorate(function: Callable[P, None]) -> Callable[P, None]:
+        @functools.wraps(function)
+        def guard(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                function(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001  # this is the guard
+                report(place, error)
+
+        return guard
+
+    return decorate
 
 
 def report(place: str, error: BaseException) -> None:

@@ -53,7 +53,7 @@ class Trail(msgspec.Struct, frozen=True):
     tail: bytes | None
 
 
-_NOTHING_SEEN = Trail((), None)
+NOTHING_SEEN = Trail((), None)
 
 
 def trail(root: str, messages: Sequence[Message]) -> Trail:
@@ -66,7 +66,7 @@ def trail(root: str, messages: Sequence[Message]) -> Trail:
         messages: A model's input, oldest first.
     """
     if not any(message.role == ASSISTANT for message in messages):
-        return _NOTHING_SEEN
+        return NOTHING_SEEN
     answers = []
     so_far = _digest(root)
     for message in messages:
@@ -121,6 +121,10 @@ class History(Generic[V]):
         self._by_value: dict[V, dict[bytes, None]] = {}
         #: The values that stand at each digest, the longest-waiting first.
         self._standing: dict[bytes, dict[V, None]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything is remembered."""
+        return bool(self._entries)
 
     def add(self, digest: bytes, value: V) -> None:
         """Remember that `value` stands at `digest` now."""
@@ -209,6 +213,10 @@ class Recognition(Generic[V]):
             or (self._wholes.last(known) if known else None)
             or (self._names.last(seen.answers[0]) if seen.answers else None)
         )
+
+    def __bool__(self) -> bool:
+        """Whether any conversation is remembered."""
+        return bool(self._wholes) or bool(self._names)
 
     def discard(self, conversation: V) -> None:
         """Forget everything about a conversation."""

@@ -53,7 +53,9 @@ class _Tokens(msgspec.Struct):
 class Book(Client, Protocol):
     """What an exchange needs from its client: where it is recorded, and who waits for its end."""
 
-    def closed(self, exchange: "Exchange", messages: Sequence[Message], answer_id: str | None) -> None:
+    def closed(
+        self, exchange: "Exchange", messages: Sequence[Message], answer: Message | None, answer_id: str | None
+    ) -> None:
         """The exchange is over."""
         ...
 
@@ -107,7 +109,7 @@ class Exchange:
         self._identity = ids.other_than(conversation.lifecycle.identity)
         self._book = book
         #: The model's input.
-        self.messages = tuple(messages)
+        self.messages = _kept(messages)
         self._properties = dict(properties)
         self._started = book.clock.monotonic()
         self._first_token: float | None = None
@@ -239,7 +241,7 @@ class Exchange:
         """
         if self._close(user, properties):
             self._record_turn(assistant, model)
-            self._book.closed(self, (*self.messages, Message(ASSISTANT, assistant)), answer_id)
+            self._book.closed(self, self.messages, Message(ASSISTANT, assistant), answer_id)
 
     def fail(
         self, error: BaseException | str, *, user: str | None = None, properties: Properties | None = None
@@ -256,7 +258,7 @@ class Exchange:
         """
         if self._close(user, properties):
             self._record_failure(error)
-            self._book.closed(self, (), None)
+            self._book.closed(self, (), None, None)
 
     def interrupt(
         self,
@@ -322,7 +324,7 @@ class Exchange:
             messages: The input now.
         """
         self._suspended = self._may_move = False
-        self.messages = tuple(messages)
+        self.messages = _kept(messages)
 
     def give_up(self) -> None:
         """Close an exchange that waits for what did not come; what another process may go on with has not failed."""
@@ -460,6 +462,11 @@ def _still_open(opened: _Opened) -> _Opened:
     while opened is not None and ((exchange := opened[0]()) is None or not exchange.is_open):
         opened = opened[1]
     return opened
+
+
+def _kept(messages: Sequence[Message]) -> Sequence[Message]:
+    """The messages as they are now: apps go on writing into their lists; other sequences may be made out later."""
+    return tuple(messages) if isinstance(messages, list) else messages
 
 
 def _class_name(error: BaseException | str) -> str:

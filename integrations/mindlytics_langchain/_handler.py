@@ -1,13 +1,12 @@
 """The handler: LangChain's hooks, each guarded, each handed on to the recording of the run that it is about."""
 
-import functools
 import uuid
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, Self
 from uuid import UUID
 
-from mindlytics_core import Client, Ids, call_guarded, default_client
+from mindlytics_core import Client, Ids, default_client, guarding
 from mindlytics_langchain import _graphs
 from mindlytics_langchain._current import show_current_session
 from mindlytics_langchain._json import as_json
@@ -25,13 +24,7 @@ _STEPS = ("prompt", "parser")
 
 
 def _hook(function: Callable[P, None]) -> Callable[P, None]:
-    place = f"langchain.{function.__name__}"
-
-    @functools.wraps(function)
-    def hook(*args: P.args, **kwargs: P.kwargs) -> None:
-        call_guarded(place, function, *args, **kwargs)
-
-    return hook
+    return guarding(f"langchain.{function.__name__}")(function)
 
 
 class MindlyticsHandler(BaseCallbackHandler):

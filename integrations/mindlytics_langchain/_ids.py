@@ -11,6 +11,7 @@ _NAMES = ("user_id", "device_id", "session_id", "conversation_id")
 _THREAD = "thread_id"
 _OURS = frozenset(_PREFIX + name for name in _NAMES)
 _FRAMEWORK_NAMES = frozenset((*_NAMES, _THREAD))
+_KINDS = (str, int, uuid.UUID)
 _NO_IDS = Ids()
 
 
@@ -32,8 +33,9 @@ def framework_ids(*sources: Mapping[str, Any] | None) -> Ids:
         sources: Metadata and `configurable`, the first to be believed first.
     """
     found = dict[str, Any]()
-    for source in filter(None, reversed(sources)):
-        found.update((name, known) for name in _FRAMEWORK_NAMES & source.keys() if (known := as_id(source[name])))
+    for source in reversed(sources):
+        if source and not _FRAMEWORK_NAMES.isdisjoint(source):
+            found.update((name, known) for name in _FRAMEWORK_NAMES & source.keys() if (known := as_id(source[name])))
     if not found:
         return _NO_IDS
     conversation_id = found.get(_THREAD) or found.get("conversation_id") or found.get("session_id")
@@ -42,15 +44,14 @@ def framework_ids(*sources: Mapping[str, Any] | None) -> Ids:
 
 def thread_id(*sources: Mapping[str, Any] | None) -> str | None:
     """LangGraph's name of the thread that can be interrupted and resumed."""
-    return _first(sources, _THREAD)
+    for source in sources:
+        if source and _THREAD in source and (found := as_id(source[_THREAD])):
+            return found
+    return None
 
 
 def as_id(value: Any) -> str | None:
     """An id as it was given, a number as its text; None for what is no id."""
-    if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
+    if isinstance(value, bool) or not isinstance(value, _KINDS):
         return None
     return str(value) or None
-
-
-def _first(sources: tuple[Mapping[str, Any] | None, ...], name: str) -> str | None:
-    return next((found for source in sources if source and (found := as_id(source.get(name)))), None)

@@ -1,7 +1,7 @@
 """Messages and their content as text: parts that are no text are named, never copied. No state."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from mindlytics_core import Message
 from mindlytics_langchain._json import as_json
@@ -61,9 +61,43 @@ def delta_text(event: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def history(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
-    """A model's input as far as it tells conversations apart."""
-    return tuple(Message(_role(message), _told_apart(message)) for message in messages)
+class History(Sequence[Message]):
+    """
+    A model's input as far as it tells conversations apart, made out when it is first looked at.
+
+    Most runs are of conversations that nothing continues, and a history may be long.
+
+    Args:
+        messages: The input, as LangChain has it.
+    """
+
+    __slots__ = ("_made", "_messages")
+
+    def __init__(self, messages: Sequence[BaseMessage]) -> None:
+        self._messages = messages
+        self._made: tuple[Message, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, at: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Message]: ...
+
+    def __getitem__(self, at: int | slice) -> Message | Sequence[Message]:
+        return self.messages()[at]
+
+    def messages(self) -> tuple[Message, ...]:
+        """All of it."""
+        if self._made is None:
+            self._made = tuple(Message(_role(message), _told_apart(message)) for message in self._messages)
+        return self._made
+
+    def begins_with(self, other: "History") -> bool:
+        """Whether it repeats another one and perhaps goes on."""
+        return len(self) >= len(other) and (not other or self.messages()[: len(other)] == other.messages())
 
 
 def last_of(messages: Sequence[BaseMessage], kind: type[BaseMessage]) -> int | None:

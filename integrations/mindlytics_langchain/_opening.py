@@ -1,7 +1,7 @@
 """How a run's exchange is opened: whose it is, and whether it goes on with one that waits."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mindlytics_core import Client, Exchange, Message, call_guarded
@@ -74,7 +74,7 @@ class Opening:
         self._configurable = self._configurable or configurable
         self.thread_id = self.thread_id or _ids.thread_id(metadata, configurable)
 
-    def open(self, transcript: Transcript, messages: tuple[Message, ...]) -> Exchange:
+    def open(self, transcript: Transcript, messages: Sequence[Message]) -> Exchange:
         """
         Open an exchange, or go on with one that waits for this run.
 
@@ -99,7 +99,7 @@ class Opening:
             _note_results(exchange, transcript.first.messages, runtime)
         return exchange
 
-    def _opened(self, transcript: Transcript, messages: tuple[Message, ...]) -> Exchange:
+    def _opened(self, transcript: Transcript, messages: Sequence[Message]) -> Exchange:
         return self._client.exchange(
             transcript.user(),
             ids=_ids.call_ids(self._metadata),

@@ -16,6 +16,12 @@ from mindlytics_langchain._langchain import (
 )
 from mindlytics_langchain._messages import last_of, text_of
 
+#: A dict is recognised at once; whether something is another mapping takes ten times as long.
+MAPPINGS = (dict, Mapping)
+_LISTS = (list, tuple)
+_SEQUENCES = (*_LISTS, PromptValue)
+_HOLDERS = (BaseMessage, list, PromptValue)
+_CONTAINERS = (*MAPPINGS, *_LISTS)
 _MESSAGES = "messages"
 #: Where LangChain's agents put a structured answer.
 _STRUCTURED = "structured_response"
@@ -31,17 +37,17 @@ def messages_in(value: Any) -> list[BaseMessage]:
     Args:
         value: A message, messages in any form that LangChain takes, or a dict or state that holds them.
     """
+    if value is None or isinstance(value, str):
+        return []
     if isinstance(value, BaseMessage):
         return [value]
-    if isinstance(value, PromptValue):
-        return value.to_messages()
-    if isinstance(value, list | tuple):
-        return _converted(value)
+    if isinstance(value, _SEQUENCES):
+        return value.to_messages() if isinstance(value, PromptValue) else _converted(value)
     held = _field(value, _MESSAGES)
     if isinstance(held, str):
         return [HumanMessage(held)]
     if held is not None:
-        return messages_in(held) if not isinstance(held, Mapping) else _converted([held])
+        return messages_in(held) if not isinstance(held, MAPPINGS) else _converted([held])
     return []
 
 
@@ -94,7 +100,7 @@ def whole_output(output: Any, given: Any) -> str | None:
     new = _new_in(output, given)
     if _is_nothing(new) or messages_in(output):
         return None
-    return as_json({key: _readable(item) for key, item in new.items()} if isinstance(new, Mapping) else new)
+    return as_json({key: _readable(item) for key, item in new.items()} if isinstance(new, MAPPINGS) else new)
 
 
 def asks_for_tools(output: Any) -> AIMessage | None:
@@ -132,9 +138,9 @@ def _last_answer(messages: Sequence[BaseMessage]) -> str | None:
 
 def _new_in(output: Any, given: Any) -> Any:
     """An output without what it repeats of the input."""
-    if not isinstance(output, Mapping):
+    if not isinstance(output, MAPPINGS):
         return output
-    known = given if isinstance(given, Mapping) else {}
+    known = given if isinstance(given, MAPPINGS) else {}
     return {
         key: item for key, item in output.items() if item is not None and not (key in known and _same(known[key], item))
     }
@@ -147,11 +153,11 @@ def _same(one: Any, other: Any) -> bool:
 
 def _is_nothing(value: Any) -> bool:
     # Only what is known to have a truth value is asked for it.
-    return value is None or (isinstance(value, Mapping | list | tuple) and not value)
+    return value is None or (isinstance(value, _CONTAINERS) and not value)
 
 
 def _beside_messages(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, MAPPINGS):
         return {name: item for name, item in value.items() if name != _MESSAGES}
     if _field(value, _MESSAGES) is not None:
         return {name: item for name, item in vars(value).items() if name != _MESSAGES and item}
@@ -166,7 +172,7 @@ def _evident_text(value: Any, names: Iterable[str]) -> str | None:
     """The text, the only text in a dict, or the one under a usual name."""
     if isinstance(value, str):
         return value
-    if not isinstance(value, Mapping):
+    if not isinstance(value, MAPPINGS):
         return None
     texts: dict[Any, str] = {}
     for key, item in value.items():
@@ -180,10 +186,10 @@ def _evident_text(value: Any, names: Iterable[str]) -> str | None:
 
 def _question_among(value: Any) -> list[BaseMessage]:
     """The messages in a dict that end with a question; a history that ends with an answer is none."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, MAPPINGS):
         return []
     for item in value.values():
-        held = messages_in(item) if isinstance(item, BaseMessage | list | PromptValue) else []
+        held = messages_in(item) if isinstance(item, _HOLDERS) else []
         if held and isinstance(held[-1], HumanMessage):
             return held
     return []
@@ -204,13 +210,13 @@ def _converted(items: Sequence[Any]) -> list[BaseMessage]:
 def _is_message(item: Any) -> bool:
     if isinstance(item, BaseMessage):
         return True
-    if isinstance(item, Mapping):
+    if isinstance(item, MAPPINGS):
         return "content" in item and ("role" in item or "type" in item)
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], str | list)  # noqa: PLR2004  # a pair
 
 
 def _field(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, MAPPINGS):
         return value.get(name)
     if isinstance(value, BaseModel) or hasattr(type(value), "__dataclass_fields__"):
         return getattr(value, name, None)

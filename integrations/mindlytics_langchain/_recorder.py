@@ -34,7 +34,7 @@ class Recorder:
         self.settings = settings
         self._is_default = client is None
         self._client = client
-        self._tables = None if client is None else tables_of(client)
+        self._tables: tuple[Client, Tables] | None = None
 
     @property
     def client(self) -> Client:
@@ -46,9 +46,10 @@ class Recorder:
     @property
     def tables(self) -> Tables:
         """What it shares with the other handlers of its client."""
-        if self._tables is None or self._is_default:
-            self._tables = tables_of(self.client)
-        return self._tables
+        client, known = self.client, self._tables
+        if known is None or known[0] is not client:
+            known = self._tables = (client, tables_of(client))
+        return known[1]
 
     def begin(
         self,
@@ -84,7 +85,7 @@ class Recorder:
 
         run = tables.runs.begin(run_id, parent_run_id, ambient_parent, name or "", new)
         if run is not None and not run.is_root and run.recording.is_unopened:
-            is_direct = parent_run_id == run.tree.root_id
+            is_direct = parent_run_id is not None and parent_run_id.int == run.tree.root_id.int
             run.recording.child_started(metadata, ambient_configurable(), given, is_direct=is_direct)
         return run
 

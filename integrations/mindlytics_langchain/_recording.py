@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from mindlytics_core import Exchange, Message, guarded
+from mindlytics_core import Exchange, guarded
 from mindlytics_langchain import _question_answer
 from mindlytics_langchain._graphs import NODE
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import AIMessage
-from mindlytics_langchain._messages import history
+from mindlytics_langchain._messages import History
 from mindlytics_langchain._opening import Opening, graph_state
 from mindlytics_langchain._transcript import STOPS, Prompt, Transcript
 from mindlytics_langchain._usage import Result
@@ -20,7 +20,7 @@ _NO_ANSWER = "NoAnswer"
 _GIVEN_UP = "NeverEnded"
 _UNREADABLE = "UnreadableRun"
 #: The marks that LangChain's middleware puts on its own model calls.
-_INTERNAL = ("lc_source", "lc_internal_call")
+_INTERNAL = frozenset(("lc_source", "lc_internal_call"))
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Recording:
         self._exchange: Exchange | None = None
         self._calls: dict[UUID, _Call] = {}
         #: The dialogue with the model, in its longest form.
-        self._messages: tuple[Message, ...] = ()
+        self._messages = History(())
         #: Whether a graph has stopped to wait for a person.
         self._interrupted = False
         #: What was delivered of a sync stream that was left, while its model is still being drained.
@@ -90,12 +90,12 @@ class Recording:
     ) -> None:
         """A model is called."""
         metadata = metadata or {}
-        internal = any(mark in metadata for mark in _INTERNAL)
+        internal = not _INTERNAL.isdisjoint(metadata)
         with self._lock:
             self._calls[run_id] = _Call(model, internal)
-            self.transcript.note_prompt(prompt._replace(made_inside=NODE in metadata), internal=internal)
+            self.transcript.note_prompt(prompt, made_inside=internal or NODE in metadata)
             if not internal:
-                self._follow(history(prompt.messages))
+                self._follow(History(prompt.messages))
             self.exchange()
 
     def token(self, run_id: UUID, chunk: object, text: str) -> None:
@@ -130,7 +130,7 @@ class Recording:
             call = self._calls.pop(run_id, None)
             if call is None or self._exchange is None:
                 return
-            result = result._replace(model=result.model or call.model)
+            result = result if result.model else result._replace(model=call.model)
             if not call.internal:
                 self.transcript.note_result(result)
             self._exchange.model_call(
@@ -260,7 +260,7 @@ class Recording:
 
     def _await_tools(self, asking: AIMessage) -> None:
         if exchange := self._closing(for_good=False):
-            self._opening.waiting.for_tools(exchange, (*self._messages, *history([asking])))
+            self._opening.waiting.for_tools(exchange, (*self._messages, *History([asking])))
 
     def _closing(self, *, for_good: bool = True) -> Exchange | None:
         exchange = self.exchange()
@@ -276,9 +276,9 @@ class Recording:
     def _user(self) -> str | None:
         return None if self._opening.resumed else self.transcript.user()
 
-    def _follow(self, messages: tuple[Message, ...]) -> None:
+    def _follow(self, messages: History) -> None:
         """Keep the longest form of the dialogue: what its next run will begin with."""
-        if messages[: len(self._messages)] == self._messages:
+        if messages.begins_with(self._messages):
             self._messages = messages
             if self._exchange is not None:
                 self._exchange.resume(messages)

@@ -30,7 +30,7 @@ class Tree:
 
         touched: When its latest run began, on the table's clock.
 
-        run_ids: All of its runs, the root first.
+        keys: All of its runs, as numbers, the root first.
 
         is_running: Whether the root has not ended.
     """
@@ -38,7 +38,7 @@ class Tree:
     root_id: UUID
     recording: Recording
     touched: float
-    run_ids: list[UUID] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
     is_running: bool = True
 
 
@@ -99,10 +99,11 @@ class RunTable:
         self._clock = clock
         # Re-entrant: a finaliser may end a run while a call of ours is under way.
         self._lock = threading.RLock()
-        self._runs: dict[UUID, Run] = {}
+        #: By the number that an id is: the hash of a UUID is made anew each time, in Python.
+        self._runs: dict[int, Run] = {}
         #: By root, the quietest first.
-        self._trees: OrderedDict[UUID, Tree] = OrderedDict()
-        self._late: OrderedDict[UUID, None] = OrderedDict()
+        self._trees: OrderedDict[int, Tree] = OrderedDict()
+        self._late: OrderedDict[int, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -129,24 +130,29 @@ class RunTable:
 
             new: Makes the recording of a new tree.
         """
+        key = run_id.int
         with self._lock:
-            if self._is_known(run_id):
+            if key in self._runs or key in self._late:
                 return None
-            parent_id = parent_run_id if self._is_known(parent_run_id) else ambient_parent()
-            parent = None if parent_id is None else self._runs.get(parent_id)
-            if parent is not None:
-                return self._add(run_id, parent.tree, name)
-            if parent_id in self._late:
-                self._remember([run_id])
-                return None
+            parent_key = None if parent_run_id is None else parent_run_id.int
+            if parent_key is None or not (parent_key in self._runs or parent_key in self._late):
+                ambient = ambient_parent()
+                parent_key = None if ambient is None else ambient.int
+            if parent_key is not None:
+                parent = self._runs.get(parent_key)
+                if parent is not None:
+                    return self._add(run_id, parent.tree, name, is_root=False)
+                if parent_key in self._late:
+                    self._remember([key])
+                    return None
             self._give_up_quiet()
-            tree = self._trees[run_id] = Tree(run_id, new(), self._clock())
-            return self._add(run_id, tree, name)
+            tree = self._trees[key] = Tree(run_id, new(), self._clock())
+            return self._add(run_id, tree, name, is_root=True)
 
     def end(self, run_id: UUID) -> Run | None:
         """Note the end of a run; None if it is not known, or has ended before."""
         with self._lock:
-            run = self._runs.get(run_id)
+            run = self._runs.get(run_id.int)
             if run is None or not run.is_open:
                 return None
             run.is_open = False
@@ -156,7 +162,7 @@ class RunTable:
 
     def find(self, run_id: UUID) -> Run | None:
         """A run that has not ended."""
-        run = self._runs.get(run_id)
+        run = self._runs.get(run_id.int)
         return run if run is not None and run.is_open else None
 
     def is_asking(self, run_id: UUID) -> bool:
@@ -167,20 +173,17 @@ class RunTable:
     def sweep(self, tree: Tree) -> None:
         """Forget a whole tree: it is over."""
         with self._lock:
-            if self._trees.pop(tree.root_id, None) is not None:
-                for run_id in tree.run_ids:
-                    del self._runs[run_id]
-                self._remember(tree.run_ids)
+            if self._trees.pop(tree.root_id.int, None) is not None:
+                for key in tree.keys:
+                    del self._runs[key]
+                self._remember(tree.keys)
 
-    def _add(self, run_id: UUID, tree: Tree, name: str) -> Run:
-        tree.touched = self._clock()
-        self._trees.move_to_end(tree.root_id)
-        run = self._runs[run_id] = Run(run_id, tree, run_id == tree.root_id, name)
-        tree.run_ids.append(run_id)
+    def _add(self, run_id: UUID, tree: Tree, name: str, *, is_root: bool) -> Run:
+        tree.touched = now = self._clock()
+        self._trees.move_to_end(tree.root_id.int)
+        run = self._runs[run_id.int] = Run(run_id, tree, is_root, name, started=now)
+        tree.keys.append(run_id.int)
         return run
-
-    def _is_known(self, run_id: UUID | None) -> bool:
-        return run_id in self._runs or run_id in self._late
 
     def _give_up_quiet(self) -> None:
         while self._trees:
@@ -190,7 +193,8 @@ class RunTable:
             self.sweep(tree)
             tree.recording.give_up()
 
-    def _remember(self, run_ids: list[UUID]) -> None:
-        self._late.update(dict.fromkeys(run_ids))
+    def _remember(self, keys: list[int]) -> None:
+        for key in keys:
+            self._late[key] = None
         while len(self._late) > _MOST_LATE:
             self._late.popitem(last=False)

@@ -27,14 +27,11 @@ class Prompt(NamedTuple):
 
         text: Its text, where it is not.
 
-        made_inside: Whether a graph's node or a middleware wrote it, not the app's own template.
-
         wants_call: Whether the model was made to call a tool.
     """
 
     messages: tuple[BaseMessage, ...] = ()
     text: str = ""
-    made_inside: bool = False
     wants_call: bool = False
 
     def question(self) -> str | None:
@@ -62,6 +59,8 @@ class Transcript:
         self.retrieved = False
         #: The first model call's input.
         self.first: Prompt | None = None
+        #: Whether that is no question of the user's.
+        self._made_inside = False
         #: Whether the arguments of the last model call's tools are its answer.
         self.wants_call = False
         #: The user's words, and what they were read from.
@@ -70,12 +69,19 @@ class Transcript:
         #: What has reached the user of the model call that streams now.
         self._seen: list[str] = []
 
-    def note_prompt(self, prompt: Prompt, *, internal: bool) -> None:
-        """A model call begins."""
+    def note_prompt(self, prompt: Prompt, *, made_inside: bool) -> None:
+        """
+        A model call begins.
+
+        Args:
+            prompt: Its input.
+
+            made_inside: Whether a graph's node or a middleware wrote it, not the app's own template.
+        """
         self.wants_call = prompt.wants_call
         if self.first is None:
-            inside = prompt.made_inside or internal or self.retrieved
-            self.first = prompt._replace(made_inside=inside)
+            self.first = prompt
+            self._made_inside = made_inside or self.retrieved
 
     def note_result(self, result: Result) -> None:
         """A model call has ended."""
@@ -101,7 +107,7 @@ class Transcript:
             return _question_answer.whole_input(given) if text is None else text
         question = self.first.question()
         evident = _question_answer.evident_question(given)
-        candidates = (evident, question) if self.first.made_inside else (question, evident)
+        candidates = (evident, question) if self._made_inside else (question, evident)
         found = next((candidate for candidate in candidates if candidate is not None), None)
         return _question_answer.whole_input(given) if found is None else found
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from mindlytics_langchain._langchain import AIMessage, LLMResult
 from mindlytics_langchain._messages import text_of
+from mindlytics_langchain._question_answer import MAPPINGS
 
 
 class Result(NamedTuple):
@@ -68,8 +69,11 @@ def read_result(response: LLMResult | None) -> Result:
 
 def model_name(said: Mapping[str, Any]) -> str | None:
     """The model's name under one of its usual keys."""
-    names = (said.get(key) for key in _MODEL_NAMES)
-    return next((name for name in names if isinstance(name, str) and name), None)
+    for key in _MODEL_NAMES:
+        name = said.get(key)
+        if name and isinstance(name, str):
+            return name
+    return None
 
 
 def asked_model(metadata: Mapping[str, Any] | None, params: Any) -> str | None:
@@ -98,4 +102,4 @@ def _tokens(message: AIMessage | None, output: Mapping[str, Any]) -> tuple[Any, 
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict | Mapping) else _NOTHING
+    return value if isinstance(value, MAPPINGS) else _NOTHING

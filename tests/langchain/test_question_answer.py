@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from mindlytics_langchain._ids import as_id, call_ids, framework_ids
 from mindlytics_langchain._json import as_json
-from mindlytics_langchain._messages import history, text_of
+from mindlytics_langchain._messages import History, text_of
 from mindlytics_langchain._question_answer import answered, asked, asks_for_tools, is_resume, whole_input, whole_output
 from mindlytics_langchain._tools import outcome
 from mindlytics_langchain._usage import read_result
@@ -269,8 +269,8 @@ def test_messages_are_told_apart_by_their_pictures_and_calls():
     same_words = [HumanMessage([{"type": "text", "text": "What?"}, picture]) for picture in (IMAGE, other)]  # type: ignore[list-item]
     calls = [AIMessage("", tool_calls=[{**CALL, "args": {"a": n}}]) for n in (1, 2)]
 
-    assert len({message.text for message in history([*same_words, *calls])}) == 4
-    assert [message.role for message in history([SystemMessage("s"), ToolMessage("t", tool_call_id="1")])] == [
+    assert len({message.text for message in History([*same_words, *calls])}) == 4
+    assert [message.role for message in History([SystemMessage("s"), ToolMessage("t", tool_call_id="1")])] == [
         "system",
         "tool",
     ]
