@@ -97,6 +97,8 @@ def _digest(root: str) -> "hashlib.blake2b":
 
 def _bytes(message: Message) -> bytes:
     role, text = message
+    # Apps like to take the spaces off an answer before they show and repeat it.
+    text = text.strip()
     return f"\0{role}\0{len(text)}\0{text}".encode("utf-8", "surrogatepass")
 
 

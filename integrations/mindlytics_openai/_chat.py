@@ -90,11 +90,12 @@ class Chunks:
                 self._is_complete = True
             delta = getattr(choice, "delta", None)
             text = getattr(delta, "content", None) or getattr(delta, "refusal", None)
-            if type(text) is str:
+            is_word = False
+            if type(text) is str and text:
                 self._texts.append(text)
-                has_text = True
+                has_text = is_word = True
             # The call is dear where each chunk is a word, and a word is all that most of them bring.
-            if type(text) is not str or getattr(delta, "tool_calls", None):
+            if not is_word or getattr(delta, "tool_calls", None):
                 has_text = self._add_rest(delta, text) or has_text
         return has_text
 
@@ -125,9 +126,9 @@ class Chunks:
 
     def _add_call(self, index: int, call_id: Any, function: Any) -> None:
         call = self._calls.setdefault(index, ["", "", ""])
-        call[0] = call[0] or call_id or ""
-        call[1] += read(function, "name") or ""
-        call[2] += read(function, "arguments") or read(function, "input") or ""
+        call[0] = call[0] or as_text(call_id)
+        call[1] += as_text(read(function, "name"))
+        call[2] += as_text(read(function, "arguments") or read(function, "input"))
 
 
 def _message(message: Any) -> Message:

@@ -1,13 +1,18 @@
 """Chat completions, created and streamed, sync and async: what reaches the service, and what the app gets."""
 
+import importlib
 from typing import Any
 
 import openai
 import pydantic
 import pytest
+from helpers import events
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
+
+#: The HTTP library that the installed openai is made with.
+http = importlib.import_module(openai._base_client.URL.__module__.partition(".")[0])
 
 QUESTION = [{"role": "user", "content": "Hello?"}]
 OPENED = [
@@ -93,10 +98,14 @@ FAILED_KEYS = ("session", "conversation", "turn", "latency_ms", "user")
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
+        ((400, {"error": {"message": "too long", "param": "messages"}}), openai.BadRequestError),
         ((401, {"error": {"message": "wrong key"}}), openai.AuthenticationError),
         ((404, {"error": {"message": "no such model"}}), openai.NotFoundError),
         ((429, {"error": {"message": "slow down"}}), openai.RateLimitError),
         ((500, {"error": {"message": "sorry"}}), openai.InternalServerError),
+        ((503, {}), openai.InternalServerError),
+        (http.ReadTimeout("late"), openai.APITimeoutError),
+        (http.ConnectError("nobody there"), openai.APIConnectionError),
     ],
 )
 def test_an_error_reaches_the_app_as_it_is_and_is_a_failed_turn(
@@ -321,13 +330,56 @@ def test_odd_chunks_of_foreign_servers_are_recorded_as_far_as_they_go(
     assert arrived() == [*OPENED, STREAMED]
 
 
-def test_what_is_no_conversation_passes_through_untouched(provider: Any, client: Client, arrived: Any):
-    provider.answers({"object": "list", "data": [], "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}})
+def test_chunks_whose_content_comes_in_parts_and_calls_with_arguments_that_are_no_text(
+    provider: Any, client: Client, arrived: Any, say: Any
+):
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Hi "}]
+    begun, done = say.chunk("", role="assistant", refusal=""), say.chunk(finish="stop")
+    provider.answers([begun, say.chunk(parts), say.chunk("there"), done])
     recording = wrap(provider.client(), client=client)
+    list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))
+    assert arrived() == [*OPENED, STREAMED]
 
-    recording.embeddings.create(model="e", input="x", encoding_format="float")
+    asking = {"index": 0, "id": 7, "function": {"name": "clock", "arguments": {"zone": "UTC"}}}
+    provider.answers([say.chunk(role="assistant", tool_calls=[asking]), say.chunk(finish="tool_calls")])
+    list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))
+    assert client.stats().faults == {}
+
+
+OTHERS = [
+    lambda c: c.embeddings.create(model="e", input="x", encoding_format="float"),
+    lambda c: c.images.generate(model="e", prompt="x"),
+    lambda c: c.moderations.create(input="x"),
+    lambda c: c.audio.speech.create(model="e", input="x", voice="alloy"),
+    lambda c: c.audio.transcriptions.create(model="e", file=("x.wav", b"x")),
+    lambda c: c.chat.completions.list(),
+    lambda c: c.post("/chat/completions/c1", body={"metadata": {}}, cast_to=object),
+    lambda c: c.models.list(),
+]
+
+
+def test_what_is_no_conversation_passes_through_untouched(provider: Any, client: Client, arrived: Any):
+    for use in OTHERS:
+        seen = []
+        for asked in (provider.client(), wrap(provider.client(), client=client)):
+            provider.answers({"object": "list", "data": [], "model": "e", "usage": {"prompt_tokens": 1}, "text": "Hi"})
+            answer = use(asked)
+            seen.append((type(answer), str(getattr(answer, "text", answer))))
+        assert seen[0] == seen[1]
 
     assert arrived() == []
+
+
+def test_a_conversation_that_ends_with_the_process_has_the_time_of_its_last_turn(
+    provider: Any, client: Client, service: Any, say: Any
+):
+    provider.answers(say.completion())
+    wrap(provider.client(), client=client).chat.completions.create(model="tiny", messages=QUESTION)
+    client.close(5)
+
+    turn, ended, over = events(service)[-3:]
+    assert (turn["event"], ended["event"], over["type"]) == ("Conversation Turn", "Conversation Ended", "end_session")
+    assert turn["timestamp"] == ended["timestamp"] == over["timestamp"]
 
 
 def test_silence_ends_the_conversation(provider: Any, client: Client, arrived: Any, say: Any):

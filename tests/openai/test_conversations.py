@@ -165,6 +165,13 @@ def test_a_refusal_is_recognised_in_the_next_request(provider: Any, client: Clie
     assert turns(arrived()) == [("S1", "C1", "Do harm", "No."), ("S1", "C1", "Ok", "Bye.")]
 
 
+def test_an_answer_whose_outer_spaces_the_app_takes_off_is_recognised(ask: Any, arrived: Any):
+    ask(" Hi there\n", [user("Hello?")])
+    ask("Bye.", [user("Hello?"), assistant("Hi there"), user("Bye?")])
+
+    assert turns(arrived()) == [("S1", "C1", "Hello?", " Hi there\n"), ("S1", "C1", "Bye?", "Bye.")]
+
+
 def test_two_pictures_with_one_question_are_two_messages(ask: Any, arrived: Any):
     def picture(data: Any) -> Any:
         content = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": data}}]

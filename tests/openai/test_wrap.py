@@ -28,6 +28,24 @@ OTHERS = {
 KINDS = [openai.OpenAI, openai.AsyncOpenAI, *(getattr(openai, name) for name in OTHERS if hasattr(openai, name))]
 
 
+ONE = [
+    {"event": "start_session", "session": "S1"},
+    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
+    {
+        "event": "Conversation Turn",
+        "session": "S1",
+        "conversation": "C1",
+        "turn": "T1",
+        "latency_ms": "ms",
+        "user": "Hello?",
+        "assistant": "Hi there",
+        "model": "tiny-1",
+        "prompt_tokens": 7,
+        "completion_tokens": 3,
+    },
+]
+
+
 def make(provider: Any, kind: type):
     return provider.client(kind, **OTHERS.get(kind.__name__, {}))
 
@@ -65,7 +83,7 @@ def test_every_kind_of_client_records_and_stays_what_it_is(
     assert inspect.signature(recording.request) == inspect.signature(kind.request.__get__(recording))
     assert set(vars(recording)) - attributes == {"_mindlytics_settings"}
     ask(recording)
-    assert turns(arrived()) == 1
+    assert arrived() == ONE
 
 
 def test_wrapping_twice_records_once(provider: Any, client: Client, arrived: Any, say: Any):
@@ -173,7 +191,25 @@ def test_many_threads_use_one_client(provider: Any, client: Client, arrived: Any
         thread.start()
     for thread in threads:
         thread.join()
-    assert turns(arrived()) == count
+    found = [event["event"] for event in arrived()]
+    assert found == ["start_session", "Conversation Started", "Conversation Turn"] * count
+
+
+def test_many_threads_and_many_loops_use_one_async_client(provider: Any, client: Client, arrived: Any, say: Any):
+    count = 10
+    provider.answers(*[say.completion()] * 2 * count)
+    recording = wrap(provider.client(openai.AsyncOpenAI), client=client)
+
+    async def both() -> None:
+        await asyncio.gather(*(recording.chat.completions.create(model="tiny", messages=QUESTION) for _ in range(2)))
+
+    threads = [threading.Thread(target=asyncio.run, args=(both(),)) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = [event["event"] for event in arrived()]
+    assert found == ["start_session", "Conversation Started", "Conversation Turn"] * 2 * count
 
 
 def test_without_a_client_the_default_one_records(provider: Any, service_environment: Any, say: Any):
