@@ -5,6 +5,7 @@ Every figure is measured in a process of its own, against a sink on the loopback
 reads, in a third process. Times are CPU-bound: run it on a machine that has nothing else to do.
 """
 
+import asyncio
 import contextlib
 import json
 import multiprocessing
@@ -13,14 +14,18 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mindlytics_core import Client, Delivery
+from mindlytics_core._config import Durability
 
+VENDOR = Path(__file__).parents[1] / ".vendor/bin/python"
+VENDOR_EVENTS = 300
 TEXT = "x" * 380
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 SPAWN = multiprocessing.get_context("spawn")
@@ -97,7 +102,8 @@ def drain(port: int) -> dict[str, float]:
     client = a_client(port, max_events=60_000, max_bytes=1 << 30, linger=3600.0, batch_events=100)
     sessions = [client.create_session(id=f"u{number}") for number in range(50)]
     client.flush_sync(10)
-    client._book.worker.queue._wake_at = float("inf")  # noqa: SLF001  # collect first, then send
+    queue = client._book.worker.queue  # noqa: SLF001
+    queue._wake_at = queue._wake_at_bytes = float("inf")  # noqa: SLF001  # collect first, then send
     for number in range(40_000):
         sessions[number % 50].track_event(event="e", properties={"text": TEXT * 2})
     pending = client.stats().pending
@@ -145,12 +151,112 @@ def exit_of_a_thousand(port: int) -> dict[str, float]:
         f"client = Client('k', 'p', 'http://127.0.0.1:{port}', delivery=Delivery(linger=60))\n"
         "session = client.create_session(id='u')\n"
         "session.track_event(event='e'); client.flush_sync(5)\n"
-        "client._book.worker.queue._wake_at = float('inf')\n"
+        "queue = client._book.worker.queue\n"
+        "queue._wake_at = queue._wake_at_bytes = float('inf')\n"
         "for n in range(1000): session.track_event(event='e', properties={'text': 'x' * 760})\n"
         "began = time.perf_counter()\n"
     )
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603
     return {"exit s": float(found.stdout)}
+
+
+def loop_lag(port: int) -> dict[str, float]:
+    """Milliseconds that an asyncio app's loop comes late while it tracks a million events."""
+    client = a_client(port, max_events=10_000)
+    session = client.create_session(id="u")
+    late = []
+
+    async def app() -> None:
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        async def watch() -> None:
+            while not done.is_set():
+                due = loop.time() + 0.005
+                await asyncio.sleep(0.005)
+                late.append((loop.time() - due) * 1_000)
+
+        watching = asyncio.ensure_future(watch())
+        for number in range(1_000_000):
+            session.track_event(event="e")
+            if number % 20 == 0:
+                await asyncio.sleep(0)
+        done.set()
+        await watching
+
+    asyncio.run(app())
+    cuts = statistics.quantiles(late, n=1_000)
+    return {"p50 ms": cuts[499], "p99 ms": cuts[989], "p99.9 ms": cuts[998]}
+
+
+def memory_of_a_burst(port: int) -> dict[str, float]:
+    """MiB of resident memory that a million events of 3 KB from 8 threads add; the bound is 32 MiB."""
+    client = a_client(port)
+    client.create_session(id="u").track_event(event="first")
+    client.flush_sync(1)
+
+    def burst(sessions: int) -> None:
+        session = client.create_session(id=f"u{sessions}")
+        for _ in range(1_000_000 // threads):
+            session.track_event(event="e", properties={"text": TEXT * 8})
+
+    found = {}
+    for threads in (1, 8):
+        before = resident()
+        workers = [threading.Thread(target=burst, args=(number,)) for number in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        found[f"MiB, {threads} threads"] = (resident() - before) / 2**20
+        client.flush_sync(30)
+    return found
+
+
+def spool_cost(port: int) -> dict[str, float]:
+    """Microseconds of one call on the app's thread with a spool, by durability."""
+    found = {}
+    for durability in get_args(Durability):
+        with tempfile.TemporaryDirectory() as directory:
+            client = Client(
+                "k",
+                "p",
+                f"http://127.0.0.1:{port}",
+                spool_dir=directory,
+                delivery=Delivery(exit_timeout=0.0, durability=durability, max_events=100_000),
+            )
+            session = client.create_session(id="u")
+            session.track_conversation_turn(user=TEXT, assistant=TEXT)
+            client.flush_sync(10)
+            costs = []
+            for number in range(5_000):
+                began = time.perf_counter_ns()
+                session.track_conversation_turn(user=TEXT, assistant=TEXT)
+                costs.append((time.perf_counter_ns() - began) / 1_000)
+                if number % 50 == 0:
+                    time.sleep(0.005)
+            client.close(10)
+            cuts = statistics.quantiles(costs, n=1_000)
+            found |= {f"{durability} p50": cuts[499], f"{durability} p99": cuts[989]}
+    return found
+
+
+def vendor_drain(port: int) -> dict[str, float]:
+    """Events a second that mlsdk-python 1.0.5 brings to the same sink; `make .vendor/.ready` installs it."""
+    program = (
+        "import asyncio, time\n"
+        "from mlsdk import Client\n"
+        "async def main():\n"
+        f"    client = Client(api_key='k', project_id='p', server_endpoint='http://127.0.0.1:{port}')\n"
+        "    session = client.create_session(device_id='d', id='u')\n"
+        "    began = time.perf_counter()\n"
+        f"    for n in range({VENDOR_EVENTS}): await session.track_event(event='e', properties={{'text': 'x' * 760}})\n"
+        "    await session.flush()\n"
+        "    print(time.perf_counter() - began)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([VENDOR, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603
+    return {"events/s": VENDOR_EVENTS / float(done.stdout.splitlines()[-1])}
 
 
 def run(measure: Callable[[int], dict[str, float]], port: int, answers: Any) -> None:
@@ -184,7 +290,14 @@ def main() -> None:
     measured(memory, down_port())
     measured(blackhole, port, rounds=1)
     measured(exit_of_a_thousand, port)
-    measured(drain, port)
+    measured(spool_cost, port, rounds=1)
+    measured(loop_lag, port, rounds=1)
+    measured(memory_of_a_burst, port, rounds=1)
+    ours = measured(drain, port)["events/s"]
+    if VENDOR.exists():
+        print(f"{'ratio':20} {ours / measured(vendor_drain, port)['events/s']:.0f} times the vendor's client")
+    else:
+        print("`make .vendor/.ready` installs the vendor's client to compare with")
     server.terminate()
     print(json.dumps({"python": sys.version.split()[0]}))
 

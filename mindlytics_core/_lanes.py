@@ -10,6 +10,7 @@ others follow.
 import bisect
 import heapq
 import itertools
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -182,18 +183,18 @@ class Lanes:
         self._forget(batch)
         return Settled(delivered=batch.entries)
 
-    def next_due(self, now: float) -> float | None:
+    def next_due(self, now: float) -> float:
         """
-        When `next_batch` may have something next, if nothing else happens; None for never.
+        When `next_batch` may have something next, if nothing else happens; infinity for never.
 
         Only right when `next_batch` has just given None.
         """
         if not self.events or self.gate.probe or len(self._on_their_way) >= self._options.concurrency:
-            return None
-        if not self.gate.allows(now):
+            return math.inf
+        if self.gate.closed_until is not None and not self.gate.allows(now):
             return self.gate.closed_until
         oldest = self._oldest()
-        return None if oldest is None else oldest[0] + self._options.linger
+        return math.inf if oldest is None else oldest[0] + self._options.linger
 
     def _make_ready(self, session: str, lane: Lane) -> None:
         self._ready[session] = lane

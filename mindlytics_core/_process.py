@@ -150,7 +150,7 @@ class Process:
         CALLBACKS.renew()
         for worker in self._users:
             self._parked.append(dict(vars(worker)))
-            worker.renew()
+            worker.renew_after_fork()
         for ender in list(self._enders):
             ender.forget_after_fork()
         self._hook_children()

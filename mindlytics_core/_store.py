@@ -81,6 +81,8 @@ class Store:
         #: This process's pending events that would survive a kill now.
         self._on_disk = 0
 
+    is_spool = True
+
     @property
     def works(self) -> bool:
         """Whether the disk takes events, so that memory does not bound them."""

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 
 from mindlytics_core import _guard
@@ -15,9 +16,9 @@ class Timers:
         self._numbers = itertools.count()
 
     @property
-    def next_due(self) -> float | None:
-        """When the next one is due; None for never."""
-        return self._waiting[0][0] if self._waiting else None
+    def next_due(self) -> float:
+        """When the next one is due; infinity for never."""
+        return self._waiting[0][0] if self._waiting else math.inf
 
     def add(self, when: float, task: Callable[[], None]) -> None:
         """Have `task` called at a time of the monotonic clock."""

@@ -1,6 +1,7 @@
 """The delivery logic, played against a made-up server by hypothesis: no thread, no clock, no socket."""
 
 import itertools
+import math
 from collections import defaultdict
 
 from hypothesis import HealthCheck, settings
@@ -87,7 +88,7 @@ class Delivering(RuleBasedStateMachine):
     @rule()
     def wait_until_due(self) -> None:
         due = self.lanes.next_due(self.now)
-        if due is not None:
+        if due < math.inf:
             self.now = max(self.now, due)
             self.send()
 
@@ -176,8 +177,8 @@ class Delivering(RuleBasedStateMachine):
             return
         due = self.lanes.next_due(self.now)
         if self.lanes.events and not self.on_their_way:
-            assert due is not None, "events wait, and nobody will come back to them"
-        assert due is None or due > self.now, "due already, yet nothing to send"
+            assert due < math.inf, "events wait, and nobody will come back to them"
+        assert due > self.now, "due already, yet nothing to send"
 
     def teardown(self) -> None:
         """The server is well again: everything innocent arrives, each poison event is refused."""

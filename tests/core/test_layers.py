@@ -49,6 +49,8 @@ LEVELS: list[list[str]] = [
         "_rows",
         "_adopted",
         "_store",
+        "_no_spool",
+        "_pending",
         "_runner",
         "_timers",
         "_worker",

@@ -87,8 +87,8 @@ def test_an_hour_of_faults_in_virtual_time_costs_the_poisoned_events_alone(tmp_p
 
 
 def _break_disk(rig: Rig, *, broken: bool) -> None:
-    store = rig.worker._store
-    if store is not None and store._own is not None:
+    store = rig.worker._pending.store
+    if store.is_spool and store._own is not None:
         store._own.file.connection.execute(f"PRAGMA query_only={broken}")
 
 

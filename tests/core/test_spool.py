@@ -209,7 +209,7 @@ def test_a_forked_child_has_a_file_of_its_own_and_leaves_its_parents_alone(servi
     parent.track_event(event="0")
     for number in range(1, 200):
         parent.track_event(event=str(number))
-    while client._book.worker._store._own is None:
+    while client._book.worker._pending.store._own is None:
         pass
     child = os.fork()
     if not child:
