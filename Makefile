@@ -23,6 +23,8 @@ demo: $(READY) ## hold real conversations with a small real model and show what 
 # Tests wait more than they compute, so more of them run at once than most machines have cores.
 AT_ONCE := --numprocesses=6 --dist=worksteal
 
+# They start hundreds of processes, each of which would compile the packages anew where bytecode is not kept.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) .vendor/.ready ## run the tests
 	@$(BIN)/python -m pytest $(AT_ONCE)
 

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -277,6 +277,14 @@ def expected(surface: Surface, ending: str) -> list[Any]:
         used = USED if surface.tells_usage else {}
         return [*OPENED, {**turn, **used, "assistant": "No." if ending == "refusal" else "Hi there"}]
     return [*OPENED, {**turn, "assistant": "Hi ", "interrupted": True}]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> Iterator[None]:
+    """What is there before the first test is not walked by each collection of what an abandoned stream leaves."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize(("surface", "ending"), cases(is_async=False))
