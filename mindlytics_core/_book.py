@@ -3,6 +3,7 @@
 import concurrent.futures
 import functools
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -12,13 +13,13 @@ from mindlytics_core._clock import IDS, Clock, iso
 from mindlytics_core._config import Config, Delivery
 from mindlytics_core._conversations import Conversations
 from mindlytics_core._editing import Editor
-from mindlytics_core._flush import wait_for_all
+from mindlytics_core._flush import await_all, wait_for_all
 from mindlytics_core._history import Message
 from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._listener import Listening, OnError, OnEvent
 from mindlytics_core._model import Identity, Properties
 from mindlytics_core._open_sessions import OpenSessions
-from mindlytics_core._outbox import Outbox
+from mindlytics_core._outbox import Outbox, overtake
 from mindlytics_core._process import PROCESS
 from mindlytics_core._queue import Item
 from mindlytics_core._receipt import NOT_TAKEN, TAKEN, Receipt
@@ -250,16 +251,18 @@ class Book:
 
     async def flush(self, timeout: float) -> FlushResult:
         """Send what was accepted so far, and say what became of it."""
-        self.outbox.hurry()
+        deadline = time.monotonic() + timeout
+        await self._await_looks(timeout)
         ticket = self.worker.flush()
-        await ticket.await_done(timeout)
+        await await_all([ticket.done], deadline - time.monotonic())
         return self.worker.result(ticket)
 
     def flush_sync(self, timeout: float) -> FlushResult:
         """The same, blocking the calling thread."""
-        self.outbox.hurry()
+        deadline = time.monotonic() + timeout
+        self._wait_for_looks(timeout)
         ticket = self.worker.flush()
-        wait_for_all([ticket], timeout)
+        wait_for_all([ticket.done], deadline - time.monotonic())
         return self.worker.result(ticket)
 
     def replay_spool(self, timeout: float) -> bool:
@@ -273,12 +276,17 @@ class Book:
         self._conversations.give_up_all()
         self._sessions.end_all(named_too=named_too)
 
-    def close(self) -> None:
-        """End what is open, and take no more events."""
+    def close(self, timeout: float) -> None:
+        """End what is open, and take no more events; waits for what the app's code still looks at."""
         self.end_open(named_too=self._end_on_exit)
-        self.outbox.hurry()
-        self.is_closed = True
-        PROCESS.keep(self, open_now=False)
+        self._wait_for_looks(timeout)
+        self._closed()
+
+    async def aclose(self, timeout: float) -> None:
+        """The same on any running loop."""
+        self.end_open(named_too=self._end_on_exit)
+        await self._await_looks(timeout)
+        self._closed()
 
     def release(self) -> None:
         """Stop listening, and let go of the worker; where it has something to deliver, the exit of the process will."""
@@ -290,10 +298,6 @@ class Book:
     def end_at_exit(self) -> None:
         """The process ends."""
         self.end_open(named_too=self._end_on_exit)
-
-    def hurry(self) -> None:
-        """Queue what waits for the app's code, or for an event before it."""
-        self.outbox.hurry()
 
     def forget_after_fork(self) -> None:
         """What is open belongs to the parent, which will end it."""
@@ -330,6 +334,20 @@ class Book:
     def _call_back_at(self, when: float, task: Callable[[], None]) -> None:
         """An end that comes by itself shows the app's code its events: not on the thread that delivers."""
         self.worker.call_at(when, lambda: CALLBACKS.submit(task))
+
+    async def _await_looks(self, timeout: float) -> None:
+        passing = self.outbox.passing()
+        await await_all(list(passing), timeout)
+        overtake(passing)
+
+    def _wait_for_looks(self, timeout: float) -> None:
+        passing = self.outbox.passing()
+        wait_for_all(list(passing), timeout)
+        overtake(passing)
+
+    def _closed(self) -> None:
+        self.is_closed = True
+        PROCESS.keep(self, open_now=False)
 
     def _keep(self, open_now: bool) -> None:  # noqa: FBT001  # a callback of one fact
         PROCESS.keep(self, open_now=open_now)

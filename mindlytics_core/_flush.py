@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from mindlytics_core._stats import FlushResult
@@ -16,7 +17,7 @@ class Ticket:
 
     def __init__(self) -> None:
         #: Done when every event is settled.
-        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.done: Future[None] = Future()
         self._upto = -1
         self._pending: int | None = None
         self._delivered = 0
@@ -57,44 +58,47 @@ class Ticket:
         ok = not pending and not self._dropped
         return FlushResult(ok, self._delivered, pending, dict(self._dropped))
 
-    async def await_done(self, timeout: float) -> None:
-        """Wait on any running loop, also trio's, until all is settled, or for `timeout` seconds."""
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run():
-            await self._await_on_trio(timeout, trio)
-            return
-        settled = asyncio.Event()
-        self._then(asyncio.get_running_loop().call_soon_threadsafe, settled.set)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await settled.wait()
-
-    async def _await_on_trio(self, timeout: float, trio: Any) -> None:
-        settled = trio.Event()
-        self._then(trio.lowlevel.current_trio_token().run_sync_soon, settled.set)
-        with trio.move_on_after(timeout):
-            await settled.wait()
-
-    def _then(self, call_soon: Callable[[Callable[[], None]], object], ring: Callable[[], None]) -> None:
-        def call(_: object) -> None:
-            # The loop may be long gone when the events settle at last.
-            with contextlib.suppress(RuntimeError):
-                call_soon(ring)
-
-        self.done.add_done_callback(call)
-
     def _close_if_settled(self) -> None:
         if not self._pending and not self.done.done():
             self.done.set_result(None)
 
 
-async def await_all(tickets: Sequence[Ticket], timeout: float) -> None:
-    """Wait on any running loop until all tickets are settled, or for `timeout` seconds."""
+async def await_all(waited_for: Sequence[Future[None]], timeout: float) -> None:
+    """Wait on any running loop, also trio's, until all of them are done, or for `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    for ticket in tickets:
-        await ticket.await_done(max(deadline - time.monotonic(), 0.0))
+    for done in waited_for:
+        await _await_done(done, max(deadline - time.monotonic(), 0.0))
 
 
-def wait_for_all(tickets: Sequence[Ticket], timeout: float) -> None:
-    """Block until all tickets are settled, or for `timeout` seconds."""
-    concurrent.futures.wait([ticket.done for ticket in tickets], max(timeout, 0.0))
+def wait_for_all(waited_for: Sequence[Future[None]], timeout: float) -> None:
+    """Block until all of them are done, or for `timeout` seconds."""
+    if waited_for:
+        concurrent.futures.wait(waited_for, max(timeout, 0.0))
+
+
+async def _await_done(done: Future[None], timeout: float) -> None:
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        await _await_on_trio(done, timeout, trio)
+        return
+    is_done = asyncio.Event()
+    _then(done, asyncio.get_running_loop().call_soon_threadsafe, is_done.set)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await is_done.wait()
+
+
+async def _await_on_trio(done: Future[None], timeout: float, trio: Any) -> None:
+    is_done = trio.Event()
+    _then(done, trio.lowlevel.current_trio_token().run_sync_soon, is_done.set)
+    with trio.move_on_after(timeout):
+        await is_done.wait()
+
+
+def _then(done: Future[None], call_soon: Callable[[Callable[[], None]], object], ring: Callable[[], None]) -> None:
+    def call(_: object) -> None:
+        # The loop may be long gone when it is done at last.
+        with contextlib.suppress(RuntimeError):
+            call_soon(ring)
+
+    done.add_done_callback(call)

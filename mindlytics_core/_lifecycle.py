@@ -159,7 +159,7 @@ class Lifecycle:
         """Keep later events back until a future is done; a flush, and the end of the process, let them go before."""
         with self.lock:
             if self._line is None:
-                self._line = Line(self._recorder.outbox)
+                self._line = self._recorder.outbox.line(self.session_id)
                 self._record = self._way()
             self._line.hold(until)
 
@@ -372,7 +372,7 @@ class Lifecycle:
 
     def _renew(self) -> None:
         self.lock = self._recorder.outbox.new_lock()
-        self._line = self._recorder.outbox.new_line()
+        self._line = self._recorder.outbox.line_if_needed(self.session_id)
         self._record = self._way()
 
     def _way(self) -> Callable[[_model.Event], Receipt]:

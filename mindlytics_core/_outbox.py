@@ -2,12 +2,13 @@
 
 import functools
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -61,6 +62,8 @@ class Outbox:
     def renew(self) -> None:
         """Begin with nothing; what a forked child finds is its parent's, which will send it."""
         self._mine = _Mine()
+        self._making = threading.RLock()
+        self._lines: weakref.WeakValueDictionary[str, Line] = weakref.WeakValueDictionary()
         #: Lines with something that waits.
         self._behind: set[Line] = set()
 
@@ -68,15 +71,25 @@ class Outbox:
         """A re-entrant lock under which no code of the app runs; a signal handler or finaliser may need it again."""
         return _Lock(self) if self._is_needed else threading.RLock()
 
-    def new_line(self) -> "Line | None":
-        """A session's own line; None where events may be queued on the spot."""
-        return Line(self) if self._is_needed else None
+    def line_if_needed(self, session_id: str) -> "Line | None":
+        """A session's line; None where events may be queued on the spot."""
+        return self.line(session_id) if self._is_needed else self._lines.get(session_id)
 
-    def hurry(self) -> None:
-        """Let everything that is ready leave, also what would have waited for another thread's event before it."""
+    def line(self, session_id: str) -> "Line":
+        """A session's line: also of one that begins anew under its id while events of the old one wait."""
+        with self._making:
+            line = self._lines.get(session_id)
+            if line is None:
+                line = self._lines[session_id] = Line(self)
+            return line
+
+    def passing(self) -> "Passing":
+        """What a flush waits for: until everything recorded has left that other threads still look at."""
         self._edit_mine()
         for line in list(self._behind):
-            line.overtake()
+            line.let_go()
+        # Whoever is called by the app's look at an event would wait for himself.
+        return {} if self._mine.looks else {line.passing(): line for line in list(self._behind)}
 
     def edit_soon(self, line: "Line", place: _Place, event: Event) -> None:
         """Edit an event on this thread, as soon as it holds none of the locks."""
@@ -101,13 +114,15 @@ class Outbox:
         (self._behind.add if waits else self._behind.discard)(line)
 
     def _edit_mine(self) -> None:
-        kept = self._mine.kept
-        while kept:
-            line, place, event = kept.popleft()
+        mine = self._mine
+        while mine.kept:
+            line, place, event = mine.kept.popleft()
             send: Send = functools.partial(self._give_up, event)
+            mine.looks += 1
             try:
                 send = self._prepare(event)
             finally:
+                mine.looks -= 1
                 line.ready(place, send)
 
 
@@ -117,6 +132,8 @@ class Line:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._places: deque[_Place] = deque()
+        #: Those that only hold the others back.
+        self._held: deque[_Place] = deque()
         # Re-entrant, for signal handlers and finalisers. No code of the app runs under it.
         self._moving = threading.RLock()
 
@@ -128,10 +145,29 @@ class Line:
         return place.receipt
 
     def hold(self, until: Future[Any]) -> None:
-        """Keep what comes next waiting until a future is done, or somebody is in a hurry."""
+        """Keep what comes next waiting until a future is done, or a flush lets it go."""
         place = _Place()
         self._places.append(place)
-        until.add_done_callback(lambda _: self.ready(place, lambda: TAKEN))
+        self._held.append(place)
+        until.add_done_callback(lambda _: self.ready(place, _nothing))
+
+    def let_go(self) -> None:
+        """Hold nothing back any more."""
+        while self._held:
+            self.ready(self._held.popleft(), _nothing)
+
+    def passing(self) -> Future[None]:
+        """Done when everything that has a place now has left."""
+        passed: Future[None] = Future()
+        place = _Place()
+        self._places.append(place)
+
+        def pass_by() -> Receipt:
+            passed.set_result(None)
+            return TAKEN
+
+        self.ready(place, pass_by)
+        return passed
 
     def ready(self, place: _Place, send: Send) -> None:
         """This place's event may leave as soon as those before it have."""
@@ -157,12 +193,25 @@ class Line:
             self._outbox.note(self, waits=bool(self._places))
 
 
+#: What a flush waits for, and where.
+Passing: TypeAlias = dict[Future[None], Line]
+
+
+def overtake(passing: Passing) -> None:
+    """A flush has waited long enough: let what is ready leave past what is still looked at."""
+    for passed, line in passing.items():
+        if not passed.done():
+            line.overtake()
+
+
 class _Mine(threading.local):
     """What one thread has to do after its locks."""
 
     def __init__(self) -> None:
         #: How many of the locks it holds, or waits for.
         self.locks = 0
+        #: How many events the app's code looks at on it.
+        self.looks = 0
         self.kept: deque[tuple[Line, _Place, Event]] = deque()
 
 
@@ -186,6 +235,10 @@ class _Lock:
     ) -> None:
         self._lock.release()
         self._outbox.leave()
+
+
+def _nothing() -> Receipt:
+    return TAKEN
 
 
 def _leave(place: _Place, send: Send) -> None:

@@ -15,11 +15,14 @@ from mindlytics_core._clock import IDS
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket, wait_for_all
 from mindlytics_core._fork import FORKS
+from mindlytics_core._outbox import Outbox, Passing, overtake
 
 if TYPE_CHECKING:
     from mindlytics_core._worker import Worker
 
 _SAID_AFTER = 1.0
+#: How long an exit waits for the app's code to look at an event, in seconds: a daemon thread may never come back.
+_LOOKED_AT = 1.0
 
 #: Both have `register_after_fork` and `Finalize`; the second is Celery's. Neither is imported for that.
 _CHILD_MAKERS = ("multiprocessing.util", "billiard.util")
@@ -34,9 +37,8 @@ class Ender(Protocol):
         """Send the ends of everything that this process opened."""
         ...
 
-    def hurry(self) -> None:
-        """Queue what waits on its way to the queue."""
-        ...
+    #: Where what it records waits for the app's code.
+    outbox: Outbox
 
     def forget_after_fork(self) -> None:
         """What is open belongs to the parent."""
@@ -93,10 +95,9 @@ class Process:
         """Hold `ender` while it has something open."""
         (self._kept.add if open_now else self._kept.discard)(ender)
 
-    def hurry(self) -> None:
-        """Queue everything that was recorded and still waits on its way to the queue: a flush comes."""
-        for ender in self.enders():
-            _guard.call_guarded("hurry", ender.hurry)
+    def passing(self) -> Passing:
+        """What a flush waits for first: events that the app's code still looks at, in other threads."""
+        return {passed: line for ender in self.enders() for passed, line in ender.outbox.passing().items()}
 
     def workers(self) -> "list[Worker]":
         """Every worker in use."""
@@ -126,7 +127,7 @@ class Process:
 
     def drain(self) -> None:
         """Deliver what is pending, within the exit timeout."""
-        self.hurry()
+        self._wait_for_looks()
         with _guard.guarded("drain"):
             _drain(self.workers())
 
@@ -139,9 +140,15 @@ class Process:
             worker.start_no_thread()
         for ender in list(self._enders):
             _guard.call_guarded("exit.end", ender.end_at_exit)
-        self.hurry()
+        self._wait_for_looks()
         with _guard.guarded("exit.drain"):
             _drain(self.workers(), stop=True)
+
+    def _wait_for_looks(self) -> None:
+        with _guard.guarded("exit.looks"):
+            passing = self.passing()
+            wait_for_all(list(passing), _LOOKED_AT)
+            overtake(passing)
 
     def _after_fork(self) -> None:
         self.lock = threading.RLock()
@@ -187,10 +194,10 @@ def _await(flushes: "list[tuple[Worker, Ticket]]", started: float, deadline: flo
     for worker, ticket in flushes:
         worker.run_until_settled(ticket, deadline, (started + _SAID_AFTER, notice.give))
     tickets = [ticket for _, ticket in flushes]
-    wait_for_all(tickets, min(started + _SAID_AFTER, deadline) - time.monotonic())
+    wait_for_all([ticket.done for _, ticket in flushes], min(started + _SAID_AFTER, deadline) - time.monotonic())
     if time.monotonic() < deadline and not all(ticket.done.done() for ticket in tickets):
         notice.give()
-        wait_for_all(tickets, deadline - time.monotonic())
+        wait_for_all([ticket.done for ticket in tickets], deadline - time.monotonic())
 
 
 class _Notice:

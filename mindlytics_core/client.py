@@ -1,6 +1,7 @@
 """The client: one organisation's project, its sessions and exchanges, its flush and its end."""
 
 import os
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from mindlytics_core._history import Message, answer_named
 from mindlytics_core._listener import OnEvent
 from mindlytics_core._model import Event, Properties
 from mindlytics_core._options import check_options
+from mindlytics_core._outbox import overtake
 from mindlytics_core._process import PROCESS
 from mindlytics_core._receipt import Receipt
 from mindlytics_core._reports import OnDrop, OnError, Reports
@@ -323,8 +325,9 @@ class Client(Direct):
         Args:
             timeout: Most seconds to wait.
         """
-        self._book.close()
-        result = await self.flush(timeout)
+        deadline = time.monotonic() + timeout
+        await self._book.aclose(timeout)
+        result = await self.flush(max(deadline - time.monotonic(), 0.0))
         self._book.release()
         return result
 
@@ -335,8 +338,9 @@ class Client(Direct):
         Args:
             timeout: Most seconds to wait.
         """
-        self._book.close()
-        result = self.flush_sync(timeout)
+        deadline = time.monotonic() + timeout
+        self._book.close(timeout)
+        result = self.flush_sync(max(deadline - time.monotonic(), 0.0))
         self._book.release()
         return result
 
@@ -382,9 +386,12 @@ async def flush(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     Args:
         timeout: Most seconds to wait, for all of them together.
     """
-    PROCESS.hurry()
+    deadline = time.monotonic() + timeout
+    passing = PROCESS.passing()
+    await await_all(list(passing), timeout)
+    overtake(passing)
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
-    await await_all([ticket for _, ticket in tickets], timeout)
+    await await_all([ticket.done for _, ticket in tickets], deadline - time.monotonic())
     return combined([worker.result(ticket) for worker, ticket in tickets])
 
 
@@ -395,7 +402,10 @@ def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     Args:
         timeout: Most seconds to wait, for all of them together.
     """
-    PROCESS.hurry()
+    deadline = time.monotonic() + timeout
+    passing = PROCESS.passing()
+    wait_for_all(list(passing), timeout)
+    overtake(passing)
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
-    wait_for_all([ticket for _, ticket in tickets], timeout)
+    wait_for_all([ticket.done for _, ticket in tickets], deadline - time.monotonic())
     return combined([worker.result(ticket) for worker, ticket in tickets])

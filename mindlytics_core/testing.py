@@ -28,7 +28,7 @@ def close_clients(server_endpoint: str, project_id: str, *, timeout: float = 5.0
     ]
     results = []
     for book in books:
-        book.close()
+        book.close(timeout)
         results.append(book.flush_sync(timeout))
         book.release()
     return combined(results)

@@ -38,6 +38,7 @@ LEVELS: list[list[str]] = [
         "_requests",
         "_reports",
         "_scope",
+        "_outbox",
         "live",
     ],
     [
@@ -57,7 +58,6 @@ LEVELS: list[list[str]] = [
         "_process",
     ],
     [
-        "_outbox",
         "_lifecycle",
         "_open_sessions",
         "_conversations",

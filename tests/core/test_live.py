@@ -281,6 +281,7 @@ async def test_a_refused_connection_holds_up_no_call_and_no_leaving(
         session.track_conversation_turn(**ASKED)
 
     assert shape(events(service))[-1] == "end_session"
+    await asyncio.to_thread(ear.wait, lambda: ear.errors)
     assert [type(error) for error in ear.errors] == [RequestFailed]  # one outage, told once
 
 

@@ -124,18 +124,62 @@ def test_the_order_of_a_session_is_that_of_its_calls_however_long_one_is_looked_
     assert shape(mine) == ["start_session", "first", "second"]
 
 
-@pytest.mark.parametrize("flush", ["flush_sync", "close"])
-def test_a_flush_takes_what_it_can_past_an_event_that_is_still_looked_at(
-    new_client: Callable[..., Client], service: Service, flush: str
-):
+def test_a_session_that_begins_anew_does_so_after_its_end(new_client: Callable[..., Client], service: Service):
+    look = Look("first")
+    client = new_client(before_send=look)
+    session = client.create_session(session_id="visit", id="jjacob")
+    first = in_thread(lambda: session.track_event(event="first"))
+    assert look.is_there.wait(10)
+    session.end_session()
+    client.create_session(session_id="visit", id="jjacob").track_event(event="second")
+    look.may_go.set()
+    first.join()
+    assert client.flush_sync()
+
+    assert shape(events(service)) == ["first", "end_session", "second"]
+
+
+def test_a_flush_waits_for_what_is_looked_at(new_client: Callable[..., Client], service: Service):
     look = Look("first")
     client = new_client(before_send=look)
     session = client.create_session(session_id="visit", id="jjacob")
     first = in_thread(lambda: session.track_event(event="first"))
     assert look.is_there.wait(10)
     session.track_event(event="second")
-    assert getattr(client, flush)()
-    assert "second" in shape(events(service))
+    threading.Timer(0.05, look.may_go.set).start()
+    assert client.flush_sync()
+    first.join()
+
+    assert shape(events(service)) == ["first", "second"]
+
+
+def test_a_flush_by_the_app_s_code_that_looks_waits_for_nobody(new_client: Callable[..., Client], service: Service):
+    clients: list[Client] = []
+
+    def before_send(event: Event) -> Event:
+        if named(event) == "second":
+            clients[0].flush_sync(3600)
+        return event
+
+    clients.append(new_client(before_send=before_send))
+    session = clients[0].create_session(session_id="visit", id="jjacob")
+    session.track_event(event="first")
+    session.track_event(event="second")
+    assert clients[0].flush_sync()
+
+    assert shape(events(service)) == ["first", "second"]
+
+
+@pytest.mark.parametrize("flush", ["flush_sync", "close"])
+def test_a_flush_takes_what_it_can_past_an_event_whose_look_does_not_end(new_client: Callable[..., Client], flush: str):
+    look = Look("first")
+    client = new_client(before_send=look)
+    session = client.create_session(session_id="visit", id="jjacob")
+    first = in_thread(lambda: session.track_event(event="first"))
+    assert look.is_there.wait(10)
+    session.track_event(event="second")
+    getattr(client, flush)(0.3)
+    assert client.stats().accepted > 0
     look.may_go.set()
     first.join()
     assert client.flush_sync()
