@@ -26,6 +26,16 @@ def read(text: bytes | str, what: str) -> Any:
         raise Refused(f"{what} is not valid JSON: {error}") from None
 
 
+def answer(value: Any) -> bytes:
+    """
+    Write an answer.
+
+    Args:
+        value: What is answered.
+    """
+    return pydantic_core.to_json(value)
+
+
 def write(value: Any) -> str:
     """Write JSON in ASCII, so that no text of a user can break the store that keeps it."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))

@@ -1,8 +1,8 @@
 """The endpoints that give back what was stored."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,12 +10,14 @@ from starlette.routing import Route
 
 from mindlytics_local._errors import Refused
 from mindlytics_local.endpoints import _keys, _parameters
-from mindlytics_local.endpoints._state import app_id, live, store
+from mindlytics_local.endpoints._state import answered, app_id, live, store
 from mindlytics_local.queries import _relations
 from mindlytics_local.queries._collections import COLLECTIONS, Collection, Record, collection_named
 from mindlytics_local.queries._query import Query, projected
 
 _LIVE_EVENTS = 150
+
+_Work: TypeAlias = Callable[[sqlite3.Connection], Any]
 
 
 async def database(request: Request) -> Response:
@@ -26,7 +28,7 @@ async def database(request: Request) -> Response:
     if op not in _OPS:
         raise Refused(f"there is no operation {op!r}; there are {', '.join(_OPS)}")
     asked = _parameters.query(request.query_params, collection)
-    return JSONResponse(await _OPS[op](request, in_project(request, asked)))
+    return await answered(request, _OPS[op](request, in_project(request, asked)))
 
 
 async def wipe(request: Request) -> Response:
@@ -44,7 +46,7 @@ async def live_events(request: Request) -> Response:
     limit = _parameters.count(params, "limit", _LIVE_EVENTS)
     asked = in_project(request, Query(COLLECTIONS["events"], limit=limit).sorted({"timestamp": -1, "seq": -1}))
     asked = _parameters.within(asked, "timestamp", _parameters.time(params, "start"), _parameters.time(params, "end"))
-    return JSONResponse(await store(request).read(lambda db: _relations.as_live(db, asked.find(db))))
+    return await answered(request, lambda db: _relations.as_live(db, asked.find(db)))
 
 
 def in_project(request: Request, asked: Query) -> Query:
@@ -60,18 +62,18 @@ def in_project(request: Request, asked: Query) -> Query:
     return asked.filtered({"app_id": project}) if project else asked
 
 
-async def _find(request: Request, asked: Query) -> list[Record]:
+def _find(request: Request, asked: Query) -> _Work:
     finish = _finisher(request, asked.collection)
-    return await store(request).read(lambda db: [finish(db, record) for record in asked.find(db)])
+    return lambda db: [finish(db, record) for record in asked.find(db)]
 
 
-async def _find_one(request: Request, asked: Query) -> Record | None:
+def _find_one(request: Request, asked: Query) -> _Work:
     finish = _finisher(request, asked.collection)
-    return await store(request).read(lambda db: next((finish(db, record) for record in asked.first(db)), None))
+    return lambda db: next((finish(db, record) for record in asked.first(db)), None)
 
 
-async def _count(request: Request, asked: Query) -> Record:
-    return {"count": await store(request).read(asked.count)}
+def _count(_: Request, asked: Query) -> _Work:
+    return lambda db: {"count": asked.count(db)}
 
 
 def _finisher(request: Request, collection: Collection) -> Callable[[sqlite3.Connection, Record], Record]:
@@ -88,7 +90,7 @@ def _finisher(request: Request, collection: Collection) -> Callable[[sqlite3.Con
     return finish
 
 
-_OPS: Mapping[str, Callable[[Request, Query], Awaitable[Any]]] = {
+_OPS: Mapping[str, Callable[[Request, Query], _Work]] = {
     "find": _find,
     "findOne": _find_one,
     "count": _count,

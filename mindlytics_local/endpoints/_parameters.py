@@ -12,6 +12,8 @@ from mindlytics_local.queries._collections import Collection
 from mindlytics_local.queries._query import Query
 
 _COUNT_DIGITS = 9
+#: How many records are given back where the request sets no limit: the default of the API document.
+_MOST_RECORDS = 100_000
 
 
 def query(params: QueryParams, collection: Collection) -> Query:
@@ -26,7 +28,7 @@ def query(params: QueryParams, collection: Collection) -> Query:
     Raises:
         Refused: One of them cannot be understood.
     """
-    asked = Query(collection, limit=count(params, "limit") or None, skip=count(params, "skip") or 0)
+    asked = Query(collection, limit=limit(params), skip=count(params, "skip") or 0)
     if params.get("filter"):
         asked = asked.filtered(_json.read(params["filter"], "filter"))
     return asked.sorted(_json.read(params["sort"], "sort")) if params.get("sort") else asked
@@ -90,6 +92,19 @@ def count(params: QueryParams, name: str, default: int | None = None) -> int | N
     if not (given.isascii() and given.isdecimal() and len(given) <= _COUNT_DIGITS):
         raise Refused(f"{name} must be a whole number of at least 0")
     return int(given)
+
+
+def limit(params: QueryParams) -> int:
+    """
+    Read `limit`.
+
+    Args:
+        params: The address's parameters.
+
+    Raises:
+        Refused: It is not a whole number.
+    """
+    return count(params, "limit") or _MOST_RECORDS
 
 
 def time(params: QueryParams, name: str) -> Timestamp | None:

@@ -1,7 +1,13 @@
 """What every request handler can reach."""
 
-from starlette.requests import HTTPConnection, Request
+import sqlite3
+from collections.abc import Callable
+from typing import Any
 
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from mindlytics_local import _json
 from mindlytics_local._settings import Settings
 from mindlytics_local.live._broadcast import Broadcast
 from mindlytics_local.storage._store import Store
@@ -28,3 +34,17 @@ def live(request: HTTPConnection) -> Broadcast:
 def app_id(request: Request) -> str:
     """The project that the request names; empty when it names none."""
     return request.headers.get("X-App-ID", "").strip()
+
+
+async def answered(request: Request, work: Callable[[sqlite3.Connection], Any]) -> Response:
+    """
+    Ask the database, and answer with what it says.
+
+    Args:
+        request: The request.
+
+        work: Is given a connection that cannot write.
+    """
+    # Written where it was read, on a thread of the database: a large answer must not hold up everybody else.
+    content = await store(request).read(lambda db: _json.answer(work(db)))
+    return Response(content, media_type="application/json")

@@ -15,7 +15,7 @@ from mindlytics_local._errors import Refused
 from mindlytics_local._timestamps import now
 from mindlytics_local.endpoints import _body, _keys, _parameters
 from mindlytics_local.endpoints._database import in_project
-from mindlytics_local.endpoints._state import app_id, store
+from mindlytics_local.endpoints._state import answered, app_id, store
 from mindlytics_local.model import _identity
 from mindlytics_local.model._identity import Sighting
 from mindlytics_local.model._received_events import ALIAS, IDENTIFY, plain
@@ -52,7 +52,7 @@ async def everybody(request: Request) -> Response:
     params = request.query_params
     if params.get("regex"):
         raise Refused("regex: not known to the local service; ask /bc/v1/db/users/find with a filter")
-    limit, skip = _parameters.count(params, "limit"), _parameters.count(params, "offset")
+    limit, skip = _parameters.limit(params), _parameters.count(params, "offset")
     asked = in_project(request, Query(COLLECTIONS["users"], limit=limit, skip=skip or 0))
     if params.get("sort"):
         asked = asked.sorted(_sort(_json.read(params["sort"], "sort")))
@@ -65,7 +65,7 @@ async def conversation(request: Request) -> Response:
     await _keys.check(request)
     params = request.query_params
     wanted_id = _required(request, "conversation_id")
-    limit, skip = _parameters.count(params, "limit"), _parameters.count(params, "offset")
+    limit, skip = _parameters.limit(params), _parameters.count(params, "offset")
     wanted = {"conversation_id": wanted_id, "event": _wire.CONVERSATION_TURN}
     asked = in_project(
         request, Query(COLLECTIONS["events"], limit=limit, skip=skip or 0).filtered(wanted).sorted({"timestamp": 1})
@@ -79,12 +79,9 @@ async def details(request: Request) -> Response:
     await _keys.check(request)
     params = request.query_params
     wanted = _required(request, "user_id")
-    limit, skip = _parameters.count(params, "limit"), _parameters.count(params, "offset")
+    limit, skip = _parameters.limit(params), _parameters.count(params, "offset")
     who = in_project(request, Query(COLLECTIONS["users"]).filtered({"$or": [{"user_id": wanted}, {"aliases": wanted}]}))
-    found = await store(request).read(lambda db: _with_sessions(db, who.first(db), limit, skip or 0))
-    if found is None:
-        raise Refused(f"there is no user {wanted!r}", status=404)
-    return JSONResponse(found)
+    return await answered(request, lambda db: _with_sessions(db, _one(who, db, wanted), limit, skip or 0))
 
 
 async def event(request: Request) -> Response:
@@ -111,11 +108,14 @@ def _required(request: Request, name: str) -> str:
     return given
 
 
-def _with_sessions(db: sqlite3.Connection, users: list[Record], limit: int | None, skip: int) -> Record | None:
-    if not users:
-        return None
-    found = users[0]
-    page = (found["user_id"], -1 if limit is None else limit, skip)
+def _one(who: Query, db: sqlite3.Connection, wanted: str) -> Record:
+    for found in who.first(db):
+        return found
+    raise Refused(f"there is no user {wanted!r}", status=404)
+
+
+def _with_sessions(db: sqlite3.Connection, found: Record, limit: int, skip: int) -> Record:
+    page = (found["user_id"], limit, skip)
     rows = db.execute(
         "SELECT * FROM sessions WHERE user_key = ? ORDER BY started_us DESC, rowid DESC LIMIT ? OFFSET ?", page
     ).fetchall()

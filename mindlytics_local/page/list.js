@@ -23,7 +23,7 @@ function listItem(conversation, current, several) {
   const whose = [user_id ?? "anonymous", several && app_id].filter(Boolean).join(" · ");
   const link = el(
     "a",
-    { href: linkTo({ id: conversation.conversation_id, project: several ? app_id : "" }) },
+    { href: linkTo({ id: conversation.conversation_id, project: app_id }) },
     el(
       "span",
       { className: "line" },

@@ -220,3 +220,10 @@ def test_a_user_s_conversations_are_found_by_any_of_their_ids(project: Project):
         assert [record["conversation_id"] for record in found] == ["anonymous", "named"], name
     assert len(user["aliases"]) == 3
     assert project.question("conversations", filter={"$user": 5}).status_code == 400
+
+
+def test_without_a_limit_there_is_still_one(project: Project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mindlytics_local.endpoints._parameters._MOST_RECORDS", 2)
+    project.take(track("e"), track("e"), track("e"))
+
+    assert [len(project.ask("events")), len(project.ask("events", limit=3))] == [2, 3]
