@@ -14,6 +14,7 @@ _INTEGRATIONS = ("langgraph", "langchain_create_agent")
 _NO_NAME = "LangGraph"
 #: Where LangGraph gives a part of a graph the function that reads the graph's state; no public name, but an old one.
 _READ = "__pregel_read"
+_TOOL_CALL = "tool_call_with_context"
 
 
 def is_control_flow(error: BaseException) -> bool:
@@ -38,6 +39,11 @@ def graph_name(name: str | None, metadata: Mapping[str, Any] | None) -> str | No
 def name_above_node(name: str | None, metadata: Mapping[str, Any] | None) -> str | None:
     """The same, told by the metadata of a part: an older LangGraph says nothing at the root."""
     return name if metadata and NODE in metadata and name != _NO_NAME else None
+
+
+def shown_state(given: Any) -> Any:
+    """The state in a node's input: that is it itself, or, in an agent of an older LangChain, beside a tool call."""
+    return given.get("state") if isinstance(given, dict) and given.get("__type") == _TOOL_CALL else given
 
 
 def state_messages(configurable: Mapping[str, Any] | None) -> Any:

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mindlytics_core import Client, Exchange, Message, call_guarded
-from mindlytics_langchain import _ids, _question_answer
-from mindlytics_langchain._graphs import graph_name, name_above_node, state_messages
+from mindlytics_langchain import _graphs, _ids, _question_answer
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from mindlytics_langchain._messages import last_of, text_of
@@ -52,7 +51,7 @@ class Opening:
         self._client = client
         self._settings = settings
         self._name = name
-        self._assistant_id = settings.assistant_id or graph_name(name, metadata)
+        self._assistant_id = settings.assistant_id or _graphs.graph_name(name, metadata)
         self._metadata = metadata
         self._configurable: Mapping[str, Any] | None = None
 
@@ -70,7 +69,7 @@ class Opening:
             is_direct: Whether the root is what it is a part of.
         """
         if is_direct:
-            self._assistant_id = self._assistant_id or name_above_node(self._name, metadata)
+            self._assistant_id = self._assistant_id or _graphs.name_above_node(self._name, metadata)
         self._configurable = self._configurable or configurable
         self.thread_id = self.thread_id or _ids.thread_id(metadata, configurable)
 
@@ -146,9 +145,10 @@ def graph_state(given: Any, configurable: Mapping[str, Any] | None, *, is_direct
 
         is_direct: Whether it is a node of the graph that the app runs.
     """
+    given = _graphs.shown_state(given)
     if _question_answer.messages_in(given):
         return given
-    messages = call_guarded("langchain.graph_state", state_messages, configurable)
+    messages = call_guarded("langchain.graph_state", _graphs.state_messages, configurable)
     if messages:
         return {"messages": messages}
     return given if is_direct and _question_answer.evident_question(given) is not None else None

@@ -13,6 +13,7 @@ from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import AIMessage
 from mindlytics_langchain._messages import History
 from mindlytics_langchain._opening import Opening, graph_state
+from mindlytics_langchain._question_answer import messages_in
 from mindlytics_langchain._transcript import STOPS, Prompt, Transcript
 from mindlytics_langchain._usage import Result
 
@@ -82,8 +83,12 @@ class Recording:
         if not self.is_unopened:
             return
         self._opening.note_child(metadata, configurable, is_direct=is_direct)
-        if self.transcript.state is None and metadata and NODE in metadata and self._opening.thread_id is not None:
-            self.transcript.state = graph_state(given, configurable, is_direct=is_direct)
+        known = self.transcript.state
+        if not metadata or NODE not in metadata or self._opening.thread_id is None or messages_in(known):
+            return
+        state = graph_state(given, configurable, is_direct=is_direct)
+        if known is None or messages_in(state):
+            self.transcript.state = state
 
     def model_started(
         self, run_id: UUID, prompt: Prompt, metadata: Mapping[str, Any] | None, model: str | None
