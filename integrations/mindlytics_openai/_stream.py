@@ -38,6 +38,8 @@ class Observer:
         #: What a forked child lets go of is its parent's.
         self._process = os.getpid()
         self._has_begun = False
+        #: Whether the app has begun to read an HTTP response.
+        self._is_read = False
 
     def watch(self, stream: Any) -> None:
         """Be told of everything that happens to a stream of the SDK's."""
@@ -54,9 +56,13 @@ class Observer:
             self.passes(response.content)
             self._conclude(None)
             return
-        # All of its ways to read go through these two.
+        # All of its ways to read go through these.
         for name in ("iter_bytes", "aiter_bytes"):
             self._hooks.replace(response, name, self._parts_of(getattr(response, name)))
+        # They read raw bytes themselves; an app that does so has them as they were sent, perhaps compressed.
+        if "content-encoding" not in response.headers:
+            for name in ("iter_raw", "aiter_raw"):
+                self._hooks.replace(response, name, self._parts_of(getattr(response, name)))
         self._hooks.on_close(response, self.closed)
         self._hooks.on_release(response, self.closed)
 
@@ -83,7 +89,13 @@ class Observer:
             self._conclude(None)
 
     def _parts_of(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args, **kwargs: _watched(read(*args, **kwargs), self)
+        def parts(*args: Any, **kwargs: Any) -> Any:
+            # The first that is called is the app's, and what that calls in turn has been seen.
+            is_first, self._is_read = not self._is_read, True
+            source = read(*args, **kwargs)
+            return _watched(source, self) if is_first else source
+
+        return parts
 
     def _conclude(self, error: BaseException | None) -> None:
         if self._release():

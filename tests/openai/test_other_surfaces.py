@@ -80,6 +80,7 @@ READ_BY_HAND = {
     "text": lambda response: "".join(response.iter_text()),
     "lines": lambda response: list(response.iter_lines()),
     "pieces": lambda response: list(response.iter_bytes(3)),
+    "raw": lambda response: list(getattr(response, "http_response", response).iter_raw()),
 }
 
 
@@ -116,7 +117,7 @@ def test_a_stream_that_the_app_reads_itself_is_one_turn(  # noqa: PLR0917  # fix
     assert arrived() == [*OPENED, STREAMED]
 
 
-@pytest.mark.parametrize("way", ["aiter_bytes", "aiter_lines", "parsed"])
+@pytest.mark.parametrize("way", ["aiter_bytes", "aiter_lines", "aiter_raw", "parsed"])
 async def test_an_async_stream_that_the_app_reads_itself_is_one_turn(
     provider: Any, client: Client, arrived: Any, say: Any, way: str
 ):
@@ -159,7 +160,7 @@ def test_a_response_that_the_app_lets_go_of_is_let_go_of(
     assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "Interrupted"}]
 
 
-@pytest.mark.parametrize("cast_to", [dict, str, http.Response])
+@pytest.mark.parametrize("cast_to", [dict[str, object], str, http.Response])
 def test_an_answer_in_a_form_of_the_app_s_choice_is_one_turn(
     provider: Any, client: Client, arrived: Any, say: Any, cast_to: Any
 ):
