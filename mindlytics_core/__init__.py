@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mindlytics_core._all_clients import default_client, flush, flush_sync
 from mindlytics_core._answers import APIResponse
 from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
@@ -13,7 +14,7 @@ from mindlytics_core._receipt import Receipt
 from mindlytics_core._scope import Ids, Scope, conversation, current_scope
 from mindlytics_core._stats import FlushResult, Stats
 from mindlytics_core._version import __version__
-from mindlytics_core.client import Client, default_client, flush, flush_sync
+from mindlytics_core.client import Client
 from mindlytics_core.exceptions import (
     ConfigurationError,
     DeliveryError,

@@ -15,6 +15,7 @@ from mindlytics_core._conversations import Conversations
 from mindlytics_core._editing import Editor
 from mindlytics_core._flush import await_all, wait_for_all
 from mindlytics_core._history import Message
+from mindlytics_core._in_progress import note_opened
 from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._listener import Listening, OnError, OnEvent
 from mindlytics_core._model import Identity, Properties
@@ -27,7 +28,7 @@ from mindlytics_core._reports import Reports
 from mindlytics_core._requests import Requests
 from mindlytics_core._scope import Ids, Scope
 from mindlytics_core._stats import FlushResult
-from mindlytics_core.exchange import Exchange, note_opened
+from mindlytics_core.exchange import Exchange
 
 
 class Book:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
-from mindlytics_core.client import flush, flush_sync
+from mindlytics_core._all_clients import flush, flush_sync
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,17 +12,15 @@ from mindlytics_core._callbacks import at_home
 from mindlytics_core._config import Delivery
 from mindlytics_core._direct import Direct
 from mindlytics_core._editing import BeforeSend, Editor, Redactor
-from mindlytics_core._flush import await_all, wait_for_all
 from mindlytics_core._history import Message, answer_named
 from mindlytics_core._listener import OnEvent
 from mindlytics_core._model import Event, Properties
-from mindlytics_core._options import check_options
-from mindlytics_core._outbox import overtake
-from mindlytics_core._process import PROCESS
+from mindlytics_core._options import check_options, check_session_options
 from mindlytics_core._receipt import Receipt
 from mindlytics_core._reports import OnDrop, OnError, Reports
 from mindlytics_core._scope import NO_IDS, Ids, current_scope
-from mindlytics_core._stats import FlushResult, Stats, combined
+from mindlytics_core._stats import FlushResult, Stats
+from mindlytics_core.exceptions import InvalidArgument
 from mindlytics_core.exchange import Exchange
 from mindlytics_core.session import LISTEN_TIMEOUT, Session
 
@@ -197,6 +195,7 @@ class Client(Direct):
             if value is not None:
                 _model.check_name(name, value)
         checked = _model.check_properties("attributes", attributes)
+        check_session_options(listen_timeout, on_event=on_event, on_error=on_error)
         ids = Ids(**given)
         lifecycle = self._book.lifecycle(ids, attributes=checked)
         session = Session(
@@ -251,8 +250,13 @@ class Client(Direct):
             properties: Scalars to keep with the turn.
 
             turn_id: The turn's id, where another process may have begun it; without it one is made.
+
+        Raises:
+            InvalidArgument: An id or a property is of the wrong kind.
         """
         wait = continue_within if self.continue_within is None else self.continue_within
+        if not isinstance(ids, Ids):
+            raise InvalidArgument(f"ids must be Ids(…), not a {type(ids).__name__}")
         scope = current_scope()
         known = ids.or_else(scope.ids if scope else NO_IDS).or_else(default_ids).or_else(framework_ids)
         return self._book.open_exchange(
@@ -283,7 +287,14 @@ class Client(Direct):
 
         Args:
             event: The event; `event_from_json` makes one from the service's documented JSON.
+
+        Raises:
+            InvalidArgument: It is no event.
         """
+        if not isinstance(event, Event):
+            raise InvalidArgument(
+                f"event must be an Event, such as event_from_json makes, not a {type(event).__name__}"
+            )
         return self._book.record(event)
 
     def stats(self) -> Stats:
@@ -359,53 +370,3 @@ class Client(Direct):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-_default: list[Client] = []
-
-
-def default_client() -> Client:
-    """
-    The process's own client, made from the environment; made anew when that has changed or it was closed.
-
-    Raises:
-        ConfigurationError: The environment holds no key or no project id.
-    """
-    config = _config.load(None, None, None, None)
-    # The registry's lock: it may be taken again, and a forked child has a free one.
-    with PROCESS.lock:
-        if not _default or _default[0].config != config or _default[0].is_closed:
-            _default[:] = [Client()]
-        return _default[0]
-
-
-async def flush(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
-    """
-    Send what every client of the process has accepted so far, and say what became of it.
-
-    Args:
-        timeout: Most seconds to wait, for all of them together.
-    """
-    deadline = time.monotonic() + timeout
-    passing = PROCESS.passing()
-    await await_all(list(passing), timeout)
-    overtake(passing)
-    tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
-    await await_all([ticket.done for _, ticket in tickets], deadline - time.monotonic())
-    return combined([worker.result(ticket) for worker, ticket in tickets])
-
-
-def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
-    """
-    Send what every client of the process has accepted so far, and say what became of it; blocks.
-
-    Args:
-        timeout: Most seconds to wait, for all of them together.
-    """
-    deadline = time.monotonic() + timeout
-    passing = PROCESS.passing()
-    wait_for_all(list(passing), timeout)
-    overtake(passing)
-    tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
-    wait_for_all([ticket.done for _, ticket in tickets], deadline - time.monotonic())
-    return combined([worker.result(ticket) for worker, ticket in tickets])

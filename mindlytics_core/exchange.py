@@ -5,49 +5,18 @@ An integration opens an exchange with the user's words, notes what happens insid
 answer, an error or an interruption. Everything else, sessions, conversations and their ends, follows.
 """
 
-import weakref
 from collections.abc import Sequence
-from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self
 
-import msgspec
-
-from mindlytics_core import _model
+from mindlytics_core import _lenient, _model
 from mindlytics_core._clock import IDS, iso
 from mindlytics_core._conversations import Conversation
 from mindlytics_core._history import ASSISTANT, Message
-from mindlytics_core._model import Properties, Scalar, TokenBasedCost
+from mindlytics_core._model import Properties, Scalar
 from mindlytics_core._scope import Ids
-from mindlytics_core.session import Client, Session, add_session_finder
-
-_UNKNOWN_MODEL = "unknown"
-
-
-class _Tokens(msgspec.Struct):
-    """What one model used within an exchange, over all its calls; None where no call said."""
-
-    prompt: int | None = None
-    completion: int | None = None
-    cached: int = 0
-    reasoning: int = 0
-
-    def add(self, prompt: int | None, completion: int | None, cached: int | None, reasoning: int | None) -> None:
-        if prompt is not None:
-            self.prompt = (self.prompt or 0) + prompt
-        if completion is not None:
-            self.completion = (self.completion or 0) + completion
-        self.cached += cached or 0
-        self.reasoning += reasoning or 0
-
-    def usage(self, model: str) -> TokenBasedCost | None:
-        if self.prompt is None and self.completion is None:
-            return None
-        return TokenBasedCost(model, self.prompt or 0, self.completion or 0)
-
-    def properties(self) -> dict[str, Scalar]:
-        named = {"cached_tokens": self.cached, "reasoning_tokens": self.reasoning}
-        return {name: count for name, count in named.items() if count}
+from mindlytics_core._usage import ModelUsage
+from mindlytics_core.session import Client, Session
 
 
 class Book(Client, Protocol):
@@ -113,8 +82,7 @@ class Exchange:
         self._properties = dict(properties)
         self._started = book.clock.monotonic()
         self._first_token: float | None = None
-        self._tokens: dict[str, _Tokens] = {}
-        self._last_model: str | None = None
+        self._usage = ModelUsage()
         self._lock = book.outbox.new_lock()
         self._open = True
         #: Whether it waits for its tools' results.
@@ -173,11 +141,8 @@ class Exchange:
             reasoning_tokens: Those of the tokens written that were reasoning.
         """
         with self._lock:
-            if not self._open:
-                return
-            self._last_model = model or self._last_model or _UNKNOWN_MODEL
-            tokens = self._tokens.setdefault(self._last_model[: _model.MAX_NAME_CHARS], _Tokens())
-            tokens.add(*map(_count, (prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens)))
+            if self._open:
+                self._usage.add(model, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens)
 
     def function_call(
         self,
@@ -204,15 +169,15 @@ class Exchange:
         """
         properties: dict[str, Scalar] = {"turn_id": self.turn_id}
         if error is not None:
-            properties["error"] = _class_name(error)
+            properties["error"] = _lenient.class_name(error)
         with self._lock:
             if self._open:
                 self._record(
                     _model.FunctionCalled,
-                    name=(name or "unknown")[: _model.MAX_NAME_CHARS],
-                    args=None if args is None else str(args),
-                    result=None if result is None else str(result),
-                    runtime=None if runtime is None else max(round(runtime), 0),
+                    name=_lenient.name(name) or _lenient.UNKNOWN,
+                    args=_lenient.optional_text(args),
+                    result=_lenient.optional_text(result),
+                    runtime=_lenient.milliseconds(runtime),
                     properties=properties,
                 )
 
@@ -240,6 +205,7 @@ class Exchange:
             properties: Scalars to keep with the turn.
         """
         if self._close(user, properties):
+            assistant = _lenient.text(assistant)
             self._record_turn(assistant, model)
             self._book.closed(self, self.messages, Message(ASSISTANT, assistant), answer_id)
 
@@ -368,50 +334,41 @@ class Exchange:
         return True
 
     def _record_turn(self, assistant: str, model: str | None) -> None:
-        model = (model or self._last_model or "")[: _model.MAX_NAME_CHARS]
         properties = self._turn_properties()
         if self._first_token is not None:
             properties["time_to_first_token_ms"] = _milliseconds(self._first_token - self._started)
-        tokens = self._tokens.pop(model, _Tokens())
-        properties |= tokens.properties()
-        usage = tokens.usage(model)
-        if usage is None and model:
-            properties["model"] = model
+        usage, of_model = self._usage.take(_lenient.name(model) or self._usage.last_model)
+        properties |= of_model
         self._record_other_models()
         self._record(
             _model.Turn,
-            user=str(self.user or ""),
-            assistant=str(assistant),
-            assistant_id=self.assistant_id,
+            user=_lenient.text(self.user),
+            assistant=assistant,
+            assistant_id=_lenient.optional_text(self.assistant_id),
             usage=usage,
             properties=properties,
         )
 
     def _record_failure(self, error: BaseException | str) -> None:
         properties = self._turn_properties()
-        properties["error"] = _class_name(error)
+        properties["error"] = _lenient.class_name(error)
         if self.user is not None:
-            properties["user"] = str(self.user)
-        if self._last_model is not None:
-            model = self._last_model[: _model.MAX_NAME_CHARS]
-            tokens = self._tokens.pop(model, _Tokens())
-            usage = tokens.usage(model)
-            properties |= tokens.properties() | (usage.properties() if usage else {"model": model})
+            properties["user"] = _lenient.text(self.user)
+        usage, of_model = self._usage.take(self._usage.last_model)
+        properties |= of_model | (usage.properties() if usage else {})
         self._record_other_models()
         self._record(_model.Tracked, name=_model.TURN_FAILED, properties=properties)
 
     def _record_suspension(self) -> None:
         properties: dict[str, Scalar] = {**self._properties, "turn_id": self.turn_id}
         if self.user is not None:
-            properties["user"] = str(self.user)
+            properties["user"] = _lenient.text(self.user)
         self._record_other_models()
         self._record(_model.Tracked, name=_model.TURN_SUSPENDED, properties=properties)
 
     def _record_other_models(self) -> None:
-        for model, tokens in self._tokens.items():
-            if usage := tokens.usage(model):
-                properties = {"turn_id": self.turn_id, **tokens.properties()}
-                self._record(_model.UsageReported, usage=usage, properties=properties)
+        for usage, of_model in self._usage.rest():
+            self._record(_model.UsageReported, usage=usage, properties={"turn_id": self.turn_id, **of_model})
 
     def _turn_properties(self) -> dict[str, Scalar]:
         latency = _milliseconds(self._book.clock.monotonic() - self._started)
@@ -425,59 +382,9 @@ class Exchange:
         return iso(self._book.clock.wall())
 
 
-#: As many are remembered of a context; those that wait for tools stay open, and there may be thousands.
-_MOST_OPENED = 16
-#: The exchanges that were opened in this context, the innermost first, as far as they have not been closed.
-_Opened: TypeAlias = "tuple[weakref.ref[Exchange], _Opened] | None"
-_opened: ContextVar[_Opened] = ContextVar("mindlytics_exchanges", default=None)
-
-
-def note_opened(exchange: Exchange) -> None:
-    """Make an exchange the one in progress in this context."""
-    _opened.set((weakref.ref(exchange), _all_open(_opened.get())))
-
-
-def _session_in_progress() -> Session | None:
-    found = _still_open(_opened.get())
-    exchange = found[0]() if found else None
-    return exchange.session if exchange else None
-
-
-add_session_finder(_session_in_progress)
-
-
-def _all_open(opened: _Opened) -> _Opened:
-    """Without any that has been closed; one beneath an open one would else be kept for as long as new ones come."""
-    found: list[weakref.ref[Exchange]] = []
-    while (opened := _still_open(opened)) is not None and len(found) < _MOST_OPENED:
-        found.append(opened[0])
-        opened = opened[1]
-    opened = None
-    for reference in reversed(found):
-        opened = (reference, opened)
-    return opened
-
-
-def _still_open(opened: _Opened) -> _Opened:
-    while opened is not None and ((exchange := opened[0]()) is None or not exchange.is_open):
-        opened = opened[1]
-    return opened
-
-
 def _kept(messages: Sequence[Message]) -> Sequence[Message]:
     """The messages as they are now: apps go on writing into their lists; other sequences may be made out later."""
     return tuple(messages) if isinstance(messages, list) else messages
-
-
-def _class_name(error: BaseException | str) -> str:
-    return error if isinstance(error, str) else type(error).__name__
-
-
-def _count(value: Any) -> int | None:
-    """A token count as frameworks hand it over: anything but a sensible number says nothing."""
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
-        return None
-    return int(value)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+from typing import Any, cast
 
 import pytest
 from desk import Desk
@@ -207,6 +208,24 @@ def test_what_was_shown_of_an_answer_that_never_came_is_an_interrupted_turn():
 
     turn = one(desk, "Conversation Turn")
     assert (turn["assistant"], turn["interrupted"]) == ("Hel", True)
+
+
+def test_odd_values_are_recorded_as_far_as_they_say_something():
+    odd: Any = 5
+    desk = Desk()
+    exchange = desk.exchange()
+    exchange.user = odd
+    exchange.model_call(odd, prompt_tokens=1)
+    for runtime in (float("nan"), float("-inf"), 1e300, "soon", True, -1.0, 2.6):
+        exchange.function_call(odd, args=odd, result=odd, runtime=cast(Any, runtime), error=ValueError)
+    nothing: Any = None
+    exchange.finish(nothing, model=odd)
+
+    calls = [event["properties"] for event in desk.events if event.get("event") == "Conversation Function"]
+    assert [call.get("runtime") for call in calls] == [None] * 5 + [0, 3]
+    assert {(call["name"], call["args"], call["error"]) for call in calls} == {("5", "5", "ValueError")}
+    turn = one(desk, "Conversation Turn")
+    assert (turn["user"], turn["assistant"], turn["model"], turn["prompt_tokens"]) == ("5", "", "5", 1)
 
 
 def test_tokens_as_frameworks_hand_them_over_are_read_with_care():

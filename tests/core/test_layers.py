@@ -24,6 +24,8 @@ LEVELS: list[list[str]] = [
         "_live_event",
         "_listener",
         "_claims",
+        "_lenient",
+        "_usage",
         "redactors",
     ],
     ["_fork", "_threads", "_log", "_chunks", "_spool", "_refused", "_options"],
@@ -64,11 +66,12 @@ LEVELS: list[list[str]] = [
         "_tracking",
         "_hearing",
         "session",
+        "_in_progress",
         "exchange",
         "_book",
         "_direct",
     ],
-    ["client", "_serverless", "_signals", "testing", "cli", "__main__", "__init__"],
+    ["client", "_all_clients", "_serverless", "_signals", "testing", "cli", "__main__", "__init__"],
 ]
 PLACE = {name: (level, at) for level, names in enumerate(LEVELS) for at, name in enumerate(names)}
 #: The local service's folders, lowest first; each imports from those before it, as do the modules beside them.

@@ -400,6 +400,21 @@ def test_each_end_goes_out_once(client: Client, service: Service):
     assert len(events(service)) == 5
 
 
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda client: client.create_session(on_event="heard"), "on_event"),
+        (lambda client: client.create_session(on_error=7), "on_error"),
+        (lambda client: client.create_session(listen_timeout="long"), "listen_timeout"),
+        (lambda client: client.exchange("Hi", ids={"user_id": "ann"}), "ids"),
+        (lambda client: client.record({"type": "track"}), "event"),
+    ],
+)
+def test_what_is_no_argument_is_refused_at_the_call(client: Client, call: Any, named: str):
+    with pytest.raises(InvalidArgument, match=named):
+        call(client)
+
+
 def test_a_second_end_is_none_also_after_thousands_of_others():
     desk = Desk()
     session = desk.session(id="jjacob")
