@@ -94,7 +94,11 @@ def _equal(field: Field, name: str, operand: object) -> Clause:
     value = _value(field, name, operand)
     if field.many:
         exists = f"EXISTS (SELECT 1 FROM json_each({field.sql}) AS item WHERE item.value IS ?)"  # noqa: S608  # ours
-        return Clause(exists, (*field.params, value))
+        if not isinstance(value, str):
+            return Clause(exists, (*field.params, value))
+        # Looked for as a text first: taking every list of a large file apart takes three times as long.
+        seen = f"instr({field.sql}, ?) AND {exists}"
+        return Clause(seen, (*field.params, _json.write(value), *field.params, value))
     return Clause(f"{field.sql} IS ?", (*field.params, value))
 
 
