@@ -55,9 +55,18 @@ class Runner:
         if self._starting.acquire(blocking=False):
             try:
                 with _guard.guarded("worker.start"):
-                    self._thread = started(self.run, "mindlytics-worker")
+                    self._start()
             finally:
                 self._starting.release()
+
+    def _start(self) -> None:
+        try:
+            self._thread = started(self.run, "mindlytics-worker")
+        except RuntimeError as error:
+            # The app records in an exit handler that is called before ours, which will deliver it.
+            if "interpreter shutdown" not in str(error):
+                raise
+            self.may_start = False
 
     def wake(self) -> None:
         """Set the alarm from any thread, and start one if there is none."""
