@@ -15,17 +15,17 @@ from msgspec.structs import replace
 
 from mindlytics_core import _refused, _stats
 from mindlytics_core._adopted import Adopted
-from mindlytics_core._chunks import Chunk, Damaged, chunked
+from mindlytics_core._chunks import Damaged, chunked
 from mindlytics_core._clock import Clock, iso
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._disk import Disk
 from mindlytics_core._fork import FORKS
-from mindlytics_core._log import Logs, record
+from mindlytics_core._own_file import OwnFile
 from mindlytics_core._queue import Item, Owner
 from mindlytics_core._rows import OpenFile, Row
-from mindlytics_core._spool import ERRORS, SpoolFile, is_corrupt, prefix
+from mindlytics_core._spool import ERRORS, is_corrupt, prefix
 
-#: How far the disk is read ahead of the lanes, and how much is written at once when it works again.
+#: How far the disk is read ahead of the lanes.
 _AHEAD_BYTES = 1024 * 1024
 
 
@@ -69,11 +69,16 @@ class Store:
         self._lost = lost
         self._freed = freed
         self._disk = Disk(clock.monotonic)
-        self._own: OpenFile | None = None
-        self._logs: Logs | None = None
+        self._own = OwnFile(
+            directory,
+            destination,
+            options,
+            clock=clock,
+            disk=self._disk,
+            written=self._written,
+            lost=self._lose_backlog,
+        )
         self._adopted = Adopted(directory, self._prefix, options, clock=clock, disk=self._disk, drop=drop)
-        #: What is in memory alone, oldest first.
-        self._unwritten: dict[Row, None] = {}
         #: What is not in the lanes yet, oldest first; how many events; and the bytes of those in memory alone.
         self._backlog: deque[Row] = deque()
         self._backlog_events = 0
@@ -117,21 +122,13 @@ class Store:
 
     def next_due(self) -> float:
         """When there is something to do, if nothing else happens."""
-        is_waiting = self._unwritten or self._adopted.has_settled or (self._own is not None and self._own.settled)
-        if is_waiting and not self._disk.works:
+        if (self._own.has_work or self._adopted.has_settled) and not self._disk.works:
             return min(self._disk.next_try, self._adopted.next_due)
         return self._adopted.next_due
 
     def log(self, item: Item) -> Item:
         """Write an event down before the call returns. On the caller's thread."""
-        if not self.works:
-            return item
-        try:
-            logs = self._logs or self._open_logs()
-            return replace(item, row=logs.write(record(item.session_id, item.body)))
-        except ERRORS:
-            # The worker will meet the same fault, and report it.
-            return item
+        return self._own.log(item)
 
     def take(self, items: Sequence[Item], held_events: int, held_bytes: int) -> list[Item]:
         """
@@ -150,9 +147,8 @@ class Store:
         has_room = held_events + len(items) <= self._options.max_events and held_bytes + size <= self._options.max_bytes
         goes_on = has_room and not self._backlog and not self._adopted.is_unread
         rows = self._rows(items)
-        self._unwritten.update(dict.fromkeys(rows.values()))
         with FORKS.no_fork():
-            self._write()
+            self._own.add(rows.values())
         if goes_on:
             return [replace(item, row=rows[place]) for place, item in enumerate(items)]
         self._put_behind(dict.fromkeys(rows.values()), held_bytes)
@@ -161,7 +157,7 @@ class Store:
     def read_back(self, held_bytes: int) -> Iterator[Item]:
         """What the lanes have room for again, adopted events first."""
         with FORKS.no_fork():
-            self._adopted.look(self._own)
+            self._adopted.look(self._own.file)
         while held_bytes < _AHEAD_BYTES:
             with FORKS.no_fork():
                 found = self._adopted.read() if self._adopted.is_unread else self._read_own()
@@ -178,7 +174,7 @@ class Store:
         if row.file is None:
             row.forget(item)
             if not row.left:
-                del self._unwritten[row]
+                del self._own.unwritten[row]
             return
         row.left -= 1
         if row.file.adopted:
@@ -199,17 +195,13 @@ class Store:
     def tidy(self) -> None:
         """Write what the disk did not take before, and delete what is settled. Once a turn, after everything else."""
         with FORKS.no_fork():
-            if self._unwritten or (self._own is not None and self._own.settled):
-                self._write()
-            if self._logs is not None:
-                self._logs.delete_done()
+            self._own.tidy()
             self._adopted.tidy()
 
     def abandon(self) -> None:
         """In a forked child: the files are the parent's."""
         self._adopted.abandon()
-        if self._own is not None:
-            self._own.file.abandon()
+        self._own.abandon()
 
     def close(self) -> None:
         """Let the files go: empty ones are deleted, the others wait for the next process."""
@@ -217,12 +209,8 @@ class Store:
         self._disk.try_now()
         self.tidy()
         with FORKS.no_fork():
-            if self._logs is not None:
-                self._logs.close()
             self._adopted.close()
-            if self._own is not None:
-                self._own.file.close()
-            self._own, self._logs = None, None
+            self._own.close()
 
     def _rows(self, items: Sequence[Item]) -> dict[int, Row]:
         """The row of each place among the items."""
@@ -233,65 +221,12 @@ class Store:
             rows.update(dict.fromkeys(places, Row(mine[0].owner, items=mine)))
         return rows
 
-    def _write(self) -> None:
-        """Bring to disk what is in memory alone, the oldest first, as far as the disk takes it."""
-        if not self._disk.may_be_tried:
-            return
-        try:
-            own = self._own or self._open_own()
-            if own.settled and not self._disk.works:
-                # It may be full: what is deleted makes room, which together with new events it might not.
-                self._commit(own, [])
-            while self._unwritten or own.settled:
-                self._commit(own, self._next_unwritten())
-            if self._logs is not None:
-                self._logs.retire()
-                self._logs.delete_done()
-            self._disk.worked()
-        except ERRORS as error:
-            self._failed(error, {row.owner for row in self._unwritten})
-
-    def _next_unwritten(self) -> list[Row]:
-        rows: list[Row] = []
-        size = 0
-        for row in self._unwritten:
-            if rows and size >= _AHEAD_BYTES:
-                break
-            rows.append(row)
-            size += row.size
-        return rows
-
-    def _commit(self, own: OpenFile, rows: list[Row]) -> None:
-        wall = self._clock.wall()
-        chunks = [Chunk(row.items[0].session_id, [item.body for item in row.items], wall) for row in rows]
-        numbers = own.file.commit(chunks, own.settled)
-        own.settled = []
-        for row, number in zip(rows, numbers, strict=True):
-            size = row.size
-            row.written(own, number)
-            del self._unwritten[row]
-            self._on_disk += row.left
-            self._freed(row.left, size)
-            if row.is_behind:
-                self._backlog_bytes -= size
-
-    def _open_own(self) -> OpenFile:
-        with FORKS.no_fork():
-            if self._own is None:
-                power = self._options.durability == "power"
-                file = SpoolFile.create(
-                    self._directory,
-                    self._destination,
-                    max_bytes=self._options.spool_max_bytes,
-                    survive_power_loss=power,
-                )
-                self._own = OpenFile(file, adopted=False)
-            return self._own
-
-    def _open_logs(self) -> Logs:
-        with FORKS.no_fork():
-            self._logs = self._logs or Logs(self._open_own().file.path)
-            return self._logs
+    def _written(self, row: Row, size: int) -> None:
+        """A row is on disk, and needs no place in memory."""
+        self._on_disk += row.left
+        self._freed(row.left, size)
+        if row.is_behind:
+            self._backlog_bytes -= size
 
     def _put_behind(self, rows: dict[Row, None], held_bytes: int) -> None:
         """What is in memory alone counts against its bound, which the lanes have their share of."""
@@ -303,7 +238,7 @@ class Store:
                 row.forget(item)
                 self._drop(item, _stats.SPOOL_FULL)
             if not row.left:
-                del self._unwritten[row]
+                del self._own.unwritten[row]
                 continue
             row.is_behind = True
             self._backlog.append(row)
@@ -321,7 +256,7 @@ class Store:
                 items = self._read_row(row, row.file)
             except ERRORS as error:
                 # If it is corrupt, all that it alone had is lost now; if not, it is tried again.
-                self._failed(error, {row.owner})
+                self._own.failed(error, {row.owner})
                 return [] if is_corrupt(error) else None
         self._backlog.popleft()
         self._backlog_events -= row.left
@@ -329,8 +264,7 @@ class Store:
         return [replace(item, row=row) for item in items]
 
     def _read_row(self, row: Row, file: OpenFile) -> list[Item]:
-        found = file.file.read(row.number - 1)
-        chunk = found[1] if found is not None and found[0] == row.number else Damaged(row.left)
+        chunk = self._own.read(row, file)
         if isinstance(chunk, Damaged):
             return self._lose(row, file, _stats.SPOOL_CORRUPT)
         if chunk.written < self._clock.wall() - self._options.spool_max_age:
@@ -342,16 +276,6 @@ class Store:
         self._on_disk -= row.left
         self._lost(row.left, row.owner, reason)
         return []
-
-    def _failed(self, error: BaseException, owners: set[Owner]) -> None:
-        """Go on without the disk for a while; a corrupt file is not tried again, but another one at once."""
-        if self._own is None or not is_corrupt(error):
-            self._disk.failed(error, owners)
-            return
-        self._disk.failed(error, owners, retry_after=0.0)
-        self._own.file.set_aside()
-        self._own, self._logs = None, None
-        self._lose_backlog()
 
     def _lose_backlog(self) -> None:
         """What was in a corrupt file alone is gone; what is in memory, in the lanes too, is not."""

@@ -51,6 +51,7 @@ LEVELS: list[list[str]] = [
         "_disk",
         "_rows",
         "_adopted",
+        "_own_file",
         "_store",
         "_no_spool",
         "_pending",

@@ -88,8 +88,8 @@ def test_an_hour_of_faults_in_virtual_time_costs_the_poisoned_events_alone(tmp_p
 
 def _break_disk(rig: Rig, *, broken: bool) -> None:
     store = rig.worker._pending.store
-    if store.is_spool and store._own is not None:
-        store._own.file.connection.execute(f"PRAGMA query_only={broken}")
+    if store.is_spool and store._own.file is not None:
+        store._own.file.file.connection.execute(f"PRAGMA query_only={broken}")
 
 
 # In real time: processes, connections, signals, files.

@@ -209,7 +209,7 @@ def test_a_forked_child_has_a_file_of_its_own_and_leaves_its_parents_alone(servi
     parent.track_event(event="0")
     for number in range(1, 200):
         parent.track_event(event=str(number))
-    while client._book.worker._pending.store._own is None:
+    while client._book.worker._pending.store._own.file is None:
         pass
     child = os.fork()
     if not child:
@@ -492,12 +492,12 @@ class Desk:
         return self.store.take([Item(session, body, NOBODY) for body in bodies], 0, held_bytes)
 
     def break_disk(self, *, broken: bool = True) -> None:
-        assert self.store._own is not None
-        self.store._own.file.connection.execute(f"PRAGMA query_only={broken}")
+        assert self.store._own.file is not None
+        self.store._own.file.file.connection.execute(f"PRAGMA query_only={broken}")
 
     def on_disk(self) -> list[bytes]:
-        assert self.store._own is not None
-        return [body for chunk in self.store._own.file.chunks() for body in getattr(chunk, "bodies", ())]
+        assert self.store._own.file is not None
+        return [body for chunk in self.store._own.file.file.chunks() for body in getattr(chunk, "bodies", ())]
 
 
 def test_what_a_broken_disk_did_not_take_is_written_when_it_works_again_and_what_was_settled_goes(tmp_path: Path):
@@ -547,7 +547,7 @@ def test_what_waits_behind_a_broken_disk_is_bounded_by_memory_and_keeps_its_orde
 def test_a_call_s_log_stays_until_its_event_is_in_the_file_or_settled(tmp_path: Path):
     desk = Desk(tmp_path, durability="call")
     [zero] = desk.take(b"0")
-    logs = desk.store._open_logs()
+    logs = desk.store._own._open_logs()
     logged = [desk.store.log(Item("s", body, NOBODY)) for body in (b"1", b"2")]
     desk.break_disk()
     [one, two] = desk.store.take(logged, 0, 0)
