@@ -64,6 +64,7 @@ LEVELS: list[list[str]] = [
         "_lifecycle",
         "_open_sessions",
         "_conversations",
+        "_identified",
         "_tracking",
         "_hearing",
         "session",

@@ -8,6 +8,7 @@ import pytest
 from helpers import Service, events, shape
 
 from mindlytics_core import Client, Event
+from mindlytics_core._model import SessionEnded
 
 ASKED = {"user": "Where is my order?", "assistant": "On its way."}
 
@@ -187,6 +188,30 @@ def test_a_flush_takes_what_it_can_past_an_event_whose_look_does_not_end(new_cli
     stats = client.stats()
     assert stats.accepted == stats.delivered + sum(stats.dropped.values())
     assert stats.dropped == ({"closed": 1} if flush == "close" else {})
+
+
+def test_an_end_that_comes_by_itself_is_not_looked_at_by_the_thread_that_delivers(
+    new_client: Callable[..., Client], service: Service
+):
+    look = Look("")
+    threads: list[str] = []
+
+    def before_send(event: Event) -> Event:
+        if isinstance(event, SessionEnded):
+            threads.append(threading.current_thread().name)
+            look.is_there.set()
+            assert look.may_go.wait(10)
+        return event
+
+    client = new_client(before_send=before_send, idle_timeout=0.05)
+    client.create_session(session_id="visit", id="jjacob").track_event(event="first")
+    assert look.is_there.wait(10)
+    client.create_session(session_id="other", id="jane").track_event(event="second")
+    assert client.flush_sync(0.5).delivered
+    look.may_go.set()
+
+    assert "second" in shape(events(service))
+    assert threads[0] == "mindlytics-callbacks"
 
 
 def test_what_waits_behind_a_look_that_does_not_end_is_bounded(new_client: Callable[..., Client]):
