@@ -47,7 +47,7 @@ class Observer:
         # The chat helper closes the response and never the stream.
         self._hooks.on_close(stream.response, self.closed)
         # A stream that is let go of unread or half read tells nobody.
-        self._hooks.on_release(stream, self.closed)
+        self._hooks.on_release(stream, self.released)
 
     def watch_response(self, response: Any) -> None:
         """Be told of everything that the app reads of an HTTP response."""
@@ -64,7 +64,7 @@ class Observer:
             for name in ("iter_raw", "aiter_raw"):
                 self._hooks.replace(response, name, self._parts_of(getattr(response, name)))
         self._hooks.on_close(response, self.closed)
-        self._hooks.on_release(response, self.closed)
+        self._hooks.on_release(response, self.released)
 
     def passes(self, part: Any) -> bool:
         """Note one part; say whether the app gets it."""
@@ -84,9 +84,13 @@ class Observer:
         self._conclude(None if isinstance(error, StopIteration | StopAsyncIteration) else error)
 
     def closed(self) -> None:
-        """The response was closed, or the stream let go of."""
+        """The response was closed."""
         if not self.is_reading:
             self._conclude(None)
+
+    def released(self) -> None:
+        """The stream was let go of, or the process ends, perhaps while a thread waits for the next part."""
+        self._conclude(None)
 
     def _parts_of(self, read: Callable[..., Any]) -> Callable[..., Any]:
         def parts(*args: Any, **kwargs: Any) -> Any:

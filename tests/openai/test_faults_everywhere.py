@@ -33,6 +33,7 @@ SHELLS = {
     "_stream.Observer.closed",
     "_stream.Observer.over",
     "_stream.Observer.passes",
+    "_stream.Observer.released",
     "_stream.Parts",
     # What these take out of a stream, nothing else can.
     "_stream._Unwatched",

@@ -10,6 +10,7 @@ import openai
 import pytest
 from helpers import events
 from programs import run
+from provider import ENDLESS
 from provider import Provider as Loopback
 
 from mindlytics_core import Client
@@ -294,3 +295,32 @@ def test_a_forked_child_that_lets_go_of_a_stream_records_nothing_of_it(service: 
     outcomes = [event for event in events(service) if event.get("event") in {"Conversation Turn", "Turn Failed"}]
     assert len(outcomes) == 1
     assert "interrupted" not in outcomes[0]["properties"]
+
+
+def test_a_stream_that_a_thread_waits_for_at_the_exit_is_recorded_as_far_as_it_came(service: Any):
+    with Loopback() as provider:
+        program = run(
+            f"""
+            import threading
+
+            import openai
+
+            from mindlytics_openai import wrap
+
+            asked = wrap(openai.OpenAI())
+            has_begun = threading.Event()
+
+            def read():
+                question = [{{"role": "user", "content": {ENDLESS!r}}}]
+                for chunk in asked.chat.completions.create(model="tiny", messages=question, stream=True):
+                    if chunk.choices[0].delta.content:
+                        has_begun.set()
+
+            threading.Thread(target=read, daemon=True).start()
+            assert has_begun.wait(30)
+            """,
+            {**provider.environment(), **service.environment()},
+        )
+    assert (program.returncode, program.stderr) == (0, "")
+    (turn,) = (event for event in events(service) if event.get("event") in {"Conversation Turn", "Turn Failed"})
+    assert (turn["event"], turn["properties"]["interrupted"]) == ("Conversation Turn", True)
