@@ -1,4 +1,4 @@
-"""What arrived, read back from the service over HTTP, shown as a table and held against what was done."""
+"""What arrived, read back from the service over HTTP, shown and held against what was done."""
 
 import json
 from dataclasses import dataclass
@@ -6,12 +6,9 @@ from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from mindlytics_local.demo._scenes import Said, Seen
-
-_SHOWN_CHARS = 60
 
 Record = dict[str, Any]
 
@@ -97,28 +94,24 @@ def missing(seen: list[Seen], arrived: list[Arrived]) -> list[str]:
 
 def show(console: Console, arrived: list[Arrived]) -> None:
     """
-    Print the table.
+    Print what arrived, conversation by conversation, so that it fits a terminal of any width.
 
     Args:
         console: Where to.
 
         arrived: What the service has.
     """
-    table = Table(title="What arrived, read back from the service", show_lines=True, title_justify="left")
-    for column in ("session of", "user said", "assistant answered", "functions", "tokens", "ended"):
-        table.add_column(column, justify="right" if column == "tokens" else "left", overflow="fold")
+    console.print("What arrived, read back from the service", style="bold")
     for one in arrived:
-        for number, turn in enumerate(one.turns()):
-            first = number == 0
-            table.add_row(
-                _owner(one.session) if first else "",
-                _short(turn.user),
-                _short(turn.assistant),
-                ", ".join(turn.functions) or "-",
-                str(one.conversation["prompt_tokens"] + one.conversation["completion_tokens"]) if first else "",
-                _how_ended(one) if first else "",
-            )
-    console.print(table)
+        tokens = one.conversation["prompt_tokens"] + one.conversation["completion_tokens"]
+        console.print()
+        _line(console, Text(f"{_owner(one.session)}, {tokens} tokens, {_how_ended(one)}", style="cyan"))
+        for turn in one.turns():
+            _line(console, _said("user", turn.user))
+            for function in turn.functions:
+                _line(console, _said("called", function))
+            _line(console, _said("assistant", turn.assistant))
+    console.print()
 
 
 def _find(http: httpx.Client, collection: str) -> list[Record]:
@@ -146,9 +139,12 @@ def _owner(session: Record) -> str:
 def _how_ended(one: Arrived) -> str:
     if not one.conversation["ended_at"]:
         return "still open"
-    return "with its session" if one.session["ended_at"] else "by itself"
+    return "ended with its session" if one.session["ended_at"] else "ended"
 
 
-def _short(text: str) -> Text:
-    line = " ".join(text.split())
-    return Text(line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…")
+def _said(who: str, text: str) -> Text:
+    return Text.assemble((f"  {who:11}", "dim"), " ".join(text.split()))
+
+
+def _line(console: Console, text: Text) -> None:
+    console.print(text, no_wrap=True, overflow="ellipsis")
