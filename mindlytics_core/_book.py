@@ -250,18 +250,25 @@ class Book:
 
     # Flush and end.
 
-    async def flush(self, timeout: float) -> FlushResult:
-        """Send what was accepted so far, and say what became of it."""
+    async def flush(self, timeout: float, session_id: str | None = None) -> FlushResult:
+        """
+        Send what was accepted so far, and say what became of it.
+
+        Args:
+            timeout: Most seconds to wait.
+
+            session_id: The session that is flushed, where it is one.
+        """
         deadline = time.monotonic() + timeout
-        await self._await_looks(timeout)
+        await self._await_looks(timeout, session_id)
         ticket = self.worker.flush()
         await await_all([ticket.done], deadline - time.monotonic())
         return self.worker.result(ticket)
 
-    def flush_sync(self, timeout: float) -> FlushResult:
+    def flush_sync(self, timeout: float, session_id: str | None = None) -> FlushResult:
         """The same, blocking the calling thread."""
         deadline = time.monotonic() + timeout
-        self._wait_for_looks(timeout)
+        self._wait_for_looks(timeout, session_id)
         ticket = self.worker.flush()
         wait_for_all([ticket.done], deadline - time.monotonic())
         return self.worker.result(ticket)
@@ -336,13 +343,13 @@ class Book:
         """An end that comes by itself shows the app's code its events: not on the thread that delivers."""
         self.worker.call_at(when, lambda: CALLBACKS.submit(task))
 
-    async def _await_looks(self, timeout: float) -> None:
-        passing = self.outbox.passing()
+    async def _await_looks(self, timeout: float, session_id: str | None = None) -> None:
+        passing = self.outbox.passing(session_id)
         await await_all(list(passing), timeout)
         overtake(passing)
 
-    def _wait_for_looks(self, timeout: float) -> None:
-        passing = self.outbox.passing()
+    def _wait_for_looks(self, timeout: float, session_id: str | None = None) -> None:
+        passing = self.outbox.passing(session_id)
         wait_for_all(list(passing), timeout)
         overtake(passing)
 

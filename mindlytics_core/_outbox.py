@@ -6,7 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -83,13 +83,23 @@ class Outbox:
                 line = self._lines[session_id] = Line(self)
             return line
 
-    def passing(self) -> "Passing":
-        """What a flush waits for: until everything recorded has left that other threads still look at."""
+    def passing(self, session_id: str | None = None) -> "Passing":
+        """
+        What a flush waits for: until everything recorded has left that other threads still look at.
+
+        Args:
+            session_id: The session that is flushed, where it is one: others may hold their events back still.
+        """
         self._edit_mine()
-        for line in list(self._behind):
+        behind = list(self._behind)
+        for line in behind if session_id is None else filter(None, [self._lines.get(session_id)]):
             line.let_go()
-        # Whoever is called by the app's look at an event would wait for himself.
-        return {} if self._mine.looks else {line.passing(): line for line in list(self._behind)}
+        if self._mine.looks:
+            # Whoever is called by the app's look at an event would wait for himself.
+            for line in behind:
+                line.overtake()
+            return {}
+        return {line.passing(): line for line in behind if not line.is_held}
 
     def edit_soon(self, line: "Line", place: _Place, event: Event) -> None:
         """Edit an event on this thread, as soon as it holds none of the locks."""
@@ -149,12 +159,22 @@ class Line:
         place = _Place()
         self._places.append(place)
         self._held.append(place)
-        until.add_done_callback(lambda _: self.ready(place, _nothing))
+        until.add_done_callback(lambda _: self._let_go(place))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it holds back what comes."""
+        return bool(self._held)
 
     def let_go(self) -> None:
         """Hold nothing back any more."""
-        while self._held:
-            self.ready(self._held.popleft(), _nothing)
+        for place in list(self._held):
+            self._let_go(place)
+
+    def _let_go(self, place: _Place) -> None:
+        with suppress(ValueError):  # whoever comes second
+            self._held.remove(place)
+        self.ready(place, _nothing)
 
     def passing(self) -> Future[None]:
         """Done when everything that has a place now has left."""

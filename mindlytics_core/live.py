@@ -98,7 +98,8 @@ class Connection:
     async def _run(self) -> None:
         waiting = asyncio.Semaphore(_MOST_WAITING)
         failures = 0
-        while not self._is_over():
+        # Once in any case: the session may have ended before this thread came to it, and be heard all the same.
+        while True:
             error = RequestFailed("the connection was closed")
             try:
                 if await self._listen(waiting):
@@ -108,6 +109,8 @@ class Connection:
             failures = 1 if self.connected else failures + 1
             self._connected_in = None
             self._note_failure(error)
+            if self._is_over():
+                return
             await asyncio.sleep(_retry.backoff(failures, _RETRY_BASE, _RETRY_CAP, chance))
 
     async def _listen(self, waiting: asyncio.Semaphore) -> bool:

@@ -30,11 +30,11 @@ class Client(Recorder, _hearing.Client, Protocol):
 
     project_id: str
 
-    async def flush(self, timeout: float) -> FlushResult:
+    async def flush(self, timeout: float, session_id: str | None) -> FlushResult:
         """Send what is queued."""
         ...
 
-    def flush_sync(self, timeout: float) -> FlushResult:
+    def flush_sync(self, timeout: float, session_id: str | None) -> FlushResult:
         """Send what is queued."""
         ...
 
@@ -137,7 +137,7 @@ class Session(Tracking):
             timeout: Most seconds to wait.
         """
         await self._hearing.await_attempt()
-        return await self._client.flush(timeout)
+        return await self._client.flush(timeout, self.session_id)
 
     def flush_and_continue_sync(self, timeout: float = _FLUSH_TIMEOUT) -> FlushResult:
         """
@@ -147,7 +147,7 @@ class Session(Tracking):
             timeout: Most seconds to wait.
         """
         self._hearing.block_for_attempt()
-        return self._client.flush_sync(timeout)
+        return self._client.flush_sync(timeout, self.session_id)
 
     async def start_listening(
         self,
@@ -213,7 +213,8 @@ class Session(Tracking):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._leave():
-            self._hearing.block_for_end(delivered=bool(self._client.flush_sync(_FLUSH_TIMEOUT)))
+            result = self._client.flush_sync(_FLUSH_TIMEOUT, self.session_id)
+            self._hearing.block_for_end(delivered=bool(result))
 
     async def __aenter__(self) -> Self:
         self._enter()
@@ -224,7 +225,8 @@ class Session(Tracking):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._leave():
-            await self._hearing.await_end(delivered=bool(await self._client.flush(_FLUSH_TIMEOUT)))
+            result = await self._client.flush(_FLUSH_TIMEOUT, self.session_id)
+            await self._hearing.await_end(delivered=bool(result))
 
     def _enter(self) -> None:
         # In this order, so that the scope takes the session along to other threads.

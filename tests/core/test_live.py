@@ -140,6 +140,17 @@ async def test_on_a_loop_it_is_too(client: Client, ear: Ear):
     assert ear.names == HEARD
 
 
+async def test_sessions_that_are_flushed_at_once_do_not_let_go_of_each_other_s_events(client: Client):
+    async def visit(number: int) -> list[str]:
+        ear = Ear()
+        session = client.create_session(id=f"user {number}", on_event=ear.on_event)
+        await session.track_conversation_turn(**ASKED)
+        await session.flush()
+        return ear.names
+
+    assert await asyncio.gather(*map(visit, range(10))) == [HEARD] * 10
+
+
 def test_events_wait_for_the_connection_as_long_as_was_allowed(
     chaos: Chaos, new_client: Callable[..., Client], ear: Ear
 ):

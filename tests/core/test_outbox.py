@@ -1,11 +1,13 @@
 """The app's own code looks at events: whatever locks it takes and whatever it tracks, nobody waits for ever."""
 
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from helpers import Service, events, shape
+from programs import run
 
 from mindlytics_core import Client, Event
 from mindlytics_core._model import SessionEnded
@@ -169,6 +171,28 @@ def test_a_flush_by_the_app_s_code_that_looks_waits_for_nobody(new_client: Calla
     assert clients[0].flush_sync()
 
     assert shape(events(service)) == ["first", "second"]
+
+
+def test_a_signal_that_ends_the_process_in_a_look_delivers_what_came_before_and_the_ends(service: Service):
+    done = run(
+        """
+        import os, signal
+        from mindlytics_core import Client, install_signal_handlers
+
+        def before_send(event):
+            if getattr(event, "name", "") == "second":
+                os.kill(os.getpid(), signal.SIGTERM)
+            return event
+
+        install_signal_handlers()
+        session = Client(before_send=before_send).create_session(session_id="visit", id="jjacob")
+        session.track_event(event="first")
+        session.track_event(event="second")
+        """,
+        service.environment(),
+    )
+    assert done.returncode == -signal.SIGTERM
+    assert shape(events(service)) == ["first", "end_session"]
 
 
 @pytest.mark.parametrize("flush", ["flush_sync", "close"])
