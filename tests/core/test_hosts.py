@@ -281,7 +281,8 @@ def test_a_program_that_was_stopped_goes_on_delivering(chaos: Chaos, seconds: in
     print("ready", flush=True)
     for number in range(300):
         session.track_event(event=str(number))
-    assert client.flush_sync(5)
+    # The first one may have been stopped in the middle, with its time over when it goes on.
+    assert client.flush_sync(5) or client.flush_sync(5)
     """
     program = start(code, leading_to(chaos))
     assert program.stdout is not None
