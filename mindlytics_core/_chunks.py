@@ -4,6 +4,9 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+#: A bent row may claim any number of events.
+_MOST_CLAIMED = 10_000
+
 
 class Chunk(NamedTuple):
     """
@@ -34,15 +37,27 @@ class Damaged(NamedTuple):
 
 def checksum(session_id: str, packed: bytes) -> int:
     """Guards a chunk against what the disk may do to it."""
-    return zlib.crc32(packed, zlib.crc32(session_id.encode(errors="surrogatepass")))
+    return _checksum(session_bytes(session_id), packed)
 
 
-def unpacked(session_id: str, count: int, crc: int, written: float, packed: bytes) -> Chunk | Damaged:
-    """Read a row back, and say whether it is what was written."""
-    bodies = packed.split(b"\n")
-    if len(bodies) != count or checksum(session_id, packed) != crc:
-        return Damaged(max(count, 0))
-    return Chunk(session_id, bodies, written)
+def session_bytes(session_id: str) -> bytes:
+    """A session's id as it is written, whatever the app calls it: also with half a pair of surrogates."""
+    return session_id.encode(errors="surrogatepass")
+
+
+def _checksum(session: bytes, packed: bytes) -> int:
+    return zlib.crc32(packed, zlib.crc32(session))
+
+
+def unpacked(
+    session: bytes | None, count: int | None, crc: int | None, written: float | None, packed: bytes | None
+) -> Chunk | Damaged:
+    """Read a row back, and say whether it is what was written; a bent row has whatever in its fields, or nothing."""
+    if session is not None and written is not None and packed is not None:
+        bodies = packed.split(b"\n")
+        if len(bodies) == count and _checksum(session, packed) == crc:
+            return Chunk(session.decode(errors="surrogatepass"), bodies, written)
+    return Damaged(min(max(count or 0, 0), _MOST_CLAIMED))
 
 
 def chunked(pairs: Iterable[tuple[str, bytes]], most_events: int, most_bytes: int) -> Iterator[list[int]]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mindlytics_core._chunks import Chunk, Damaged, checksum, chunked, unpacked
+from mindlytics_core._chunks import Chunk, Damaged, checksum, chunked, session_bytes, unpacked
 from mindlytics_core._config import Destination
 from mindlytics_core._log import logs_of, records
 
@@ -35,10 +35,17 @@ CREATE TABLE chunk (
     written REAL NOT NULL, events BLOB NOT NULL
 );
 """
+#: By way of bytes: a session's id may be no UTF-8.
+_WRITE = "INSERT INTO chunk (session, n, crc, written, events) VALUES (CAST(? AS TEXT), ?, ?, ?, ?)"
+#: In a bent row each field is of its own kind all the same, or nothing.
+_READ = """
+SELECT seq, CAST(session AS BLOB), CAST(n AS INTEGER), CAST(crc AS INTEGER), CAST(written AS REAL),
+    CAST(events AS BLOB)
+FROM chunk WHERE seq > ? ORDER BY seq LIMIT 1
+"""
 
-
-#: Whatever a file can do to its user.
-ERRORS = (sqlite3.Error, OSError)
+#: Whatever a file can do to its user. (What SQLite says of a bent one may be no UTF-8.)
+ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 
 class Holding(NamedTuple):
@@ -131,7 +138,7 @@ class SpoolFile:
         Take over a file of a process that has died; None while it lives.
 
         Raises:
-            sqlite3.DatabaseError: The file is corrupt.
+            sqlite3.DatabaseError, UnicodeDecodeError: The file is corrupt.
         """
         connection = _connect(path)
         try:
@@ -146,7 +153,7 @@ class SpoolFile:
         except sqlite3.OperationalError:
             connection.close()
             return None
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             connection.close()
             raise
         return cls(path, connection)
@@ -166,8 +173,7 @@ class SpoolFile:
             for chunk in new:
                 packed = chunk.packed()
                 crc = checksum(chunk.session_id, packed)
-                row = (chunk.session_id, len(chunk.bodies), crc, chunk.written, packed)
-                cursor.execute("INSERT INTO chunk (session, n, crc, written, events) VALUES (?, ?, ?, ?, ?)", row)
+                cursor.execute(_WRITE, (session_bytes(chunk.session_id), len(chunk.bodies), crc, chunk.written, packed))
                 numbers.append(cursor.lastrowid or 0)
             cursor.execute("COMMIT")
         except BaseException:
@@ -179,10 +185,14 @@ class SpoolFile:
 
     def read(self, after: int) -> tuple[int, Chunk | Damaged] | None:
         """The next chunk after a number, with its own."""
-        row = self.connection.execute(
-            "SELECT seq, session, n, crc, written, events FROM chunk WHERE seq > ? ORDER BY seq LIMIT 1", (after,)
-        ).fetchone()
-        return None if row is None else (row[0], unpacked(*row[1:]))
+        row = self.connection.execute(_READ, (after,)).fetchone()
+        if row is None:
+            return None
+        number, *fields = row
+        if number <= after:
+            # Whoever goes on from there comes here again, for ever.
+            raise sqlite3.DatabaseError("the rows are out of order")
+        return number, unpacked(*fields)
 
     def absorb_logs(self) -> None:
         """Move the events of its dead process's logs into the file."""
@@ -240,7 +250,8 @@ def set_aside(path: Path) -> None:
 
 def is_corrupt(error: BaseException) -> bool:
     """Whether the file itself is broken, and not the disk full or the file locked."""
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    broken = (sqlite3.DatabaseError, UnicodeDecodeError)
+    return isinstance(error, broken) and not isinstance(error, sqlite3.OperationalError)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
