@@ -7,6 +7,7 @@ from mindlytics_core._all_clients import default_client, flush, flush_sync
 from mindlytics_core._answers import APIResponse
 from mindlytics_core._claims import claim_model_call, model_call_is_claimed
 from mindlytics_core._config import Delivery
+from mindlytics_core._fork import FORKS
 from mindlytics_core._guard import call_guarded, guarded, guarding
 from mindlytics_core._history import Message
 from mindlytics_core._model import Cost, Event, Identity, TokenBasedCost, check_count, check_name
@@ -96,6 +97,7 @@ _LATE = {
 def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+    with FORKS.no_fork():
+        found = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
     globals()[name] = found
     return found

@@ -14,6 +14,7 @@ from mindlytics_core._config import Config, Delivery
 from mindlytics_core._conversations import Conversations
 from mindlytics_core._editing import Editor
 from mindlytics_core._flush import await_all, wait_for_all
+from mindlytics_core._fork import FORKS
 from mindlytics_core._history import Message
 from mindlytics_core._in_progress import note_opened
 from mindlytics_core._lifecycle import Lifecycle
@@ -120,7 +121,8 @@ class Book:
         if self.is_disabled or self.is_closed:
             return None
         # Late, because most processes listen to nothing.
-        from mindlytics_core.live import Connection  # noqa: PLC0415
+        with FORKS.no_fork():
+            from mindlytics_core.live import Connection  # noqa: PLC0415
 
         listening = Connection(
             self._config, self.requests, session_id=session_id, on_event=on_event, on_error=on_error, is_over=is_over

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 class ForkGuard:
     """
-    Held while the worker's thread does something that a fork must wait for.
+    Held while a thread does something that a fork must wait for, such as an import that comes late.
 
     A module that is half imported when another thread forks stays so in the child for ever, and whoever
     imports it there waits for ever; the same goes for SQLite's own locks. So a fork waits for the end of it.

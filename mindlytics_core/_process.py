@@ -1,6 +1,7 @@
 """What the process owns: one worker per destination, the work at its exit, and what a fork leaves behind."""
 
 import atexit
+import importlib
 import os
 import sys
 import threading
@@ -62,13 +63,16 @@ class Process:
 
     def worker(self, destination: Destination, options: Delivery, spool_dir: Path | None = None) -> "Worker":
         """The worker for a destination, shared by all who ask for the same; give it back with `release`."""
+        # Late, like all that only a worker needs: who imports this package may never record anything.
+        with FORKS.no_fork():
+            from mindlytics_core._worker import Worker  # noqa: PLC0415
+
+            if spool_dir is not None:
+                importlib.import_module("mindlytics_core._store")
         with self.lock:
             key = destination, options, spool_dir
             worker = self._workers.get(key)
             if worker is None:
-                # Late, like all that only a worker needs: who imports this package may never record anything.
-                from mindlytics_core._worker import Worker  # noqa: PLC0415
-
                 worker = self._workers[key] = Worker(destination, options, spool_dir=spool_dir)
             self._users[worker] = self._users.get(worker, 0) + 1
             return worker

@@ -42,7 +42,7 @@ class Transport(Protocol):
 def http_library() -> ModuleType:
     """The HTTP library in use; imported late, because it takes a tenth of a second."""
     version = "2" if importlib.util.find_spec("httpx2") else ""
-    with _trio_where_it_can_be_imported():
+    with FORKS.no_fork(), _trio_where_it_can_be_imported():
         # What the library itself would import with its first request.
         for name in ("anyio._backends._asyncio", f"httpcore{version}"):
             with contextlib.suppress(ImportError):
@@ -98,6 +98,7 @@ class HTTPTransport:
         self._kept = False
         with FORKS.no_fork():
             self._http: Any = http_library()
+            # What making a client imports.
             self._client = self._new_client(destination, options)
 
     async def send(self, body: bytes, key: str) -> Answer:

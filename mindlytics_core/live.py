@@ -14,6 +14,7 @@ from mindlytics_core import _guard, _retry
 from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._clock import chance
 from mindlytics_core._config import Config
+from mindlytics_core._fork import FORKS
 from mindlytics_core._listener import OnError, OnEvent
 from mindlytics_core._live_event import MLEvent
 from mindlytics_core._requests import Requests
@@ -116,8 +117,9 @@ class Connection:
     async def _listen(self, waiting: asyncio.Semaphore) -> bool:
         """Listen until the session's end, which is true, or the connection's."""
         # Imported late: most processes listen to nothing.
-        from websockets.asyncio.client import connect  # noqa: PLC0415
-        from websockets.exceptions import WebSocketException  # noqa: PLC0415
+        with FORKS.no_fork():
+            from websockets.asyncio.client import connect  # noqa: PLC0415
+            from websockets.exceptions import WebSocketException  # noqa: PLC0415
 
         answer = await self._requests.send(
             "GET", _KEY_PATH, {"session_id": self._session_id} if self._session_id else {}

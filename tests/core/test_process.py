@@ -342,6 +342,36 @@ def test_a_fork_while_another_thread_holds_every_lock_of_ours_does_not_stop_the_
     assert {"Before", "From the child", "Conversation Turn"} < set(shape(events(service)))
 
 
+def test_a_fork_while_another_thread_makes_the_first_client_waits_for_the_import(service: Service):
+    code = """
+    import os, sys, threading
+    import mindlytics_core
+    begun, forked = threading.Event(), threading.Event()
+
+    class Slow:
+        def find_spec(self, name, *_):
+            if name == "mindlytics_core._lanes":
+                begun.set()
+                forked.wait(0.3)
+
+    sys.meta_path.insert(0, Slow())
+    thread = threading.Thread(target=mindlytics_core.Client)
+    thread.start()
+    begun.wait()
+    child = os.fork()
+    forked.set()
+    mindlytics_core.Client().create_session(id="jjacob").track_conversation_turn(user="Hi", assistant="Hello!")
+    if not child:
+        sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    """
+
+    finished = run(code, by_name(service))
+
+    assert (finished.returncode, said(finished)) == (0, "")
+    assert shape(events(service)).count("Conversation Turn") == 2
+
+
 def test_children_of_multiprocessing_deliver_whichever_way_they_are_made(service: Service, tmp_path: Path):
     code = """
     import multiprocessing
