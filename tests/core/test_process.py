@@ -16,7 +16,8 @@ NAMED = WHOLE[1:]
 BEGIN = """
 import sys, threading, os
 from mindlytics_core import Client, Delivery
-session = Client().create_session(id="ann")
+# Longer than a busy machine may need; what is about the limit sets its own.
+session = Client(delivery=Delivery(exit_timeout=60)).create_session(id="ann")
 session.track_conversation_turn(user="Hi", assistant="Hello!")
 """
 
@@ -99,8 +100,8 @@ def test_what_threads_record_after_the_main_thread_is_delivered_too(service: Ser
 
 def test_a_thousand_events_of_many_sessions_leave_in_order_at_exit(service: Service):
     code = """
-    from mindlytics_core import Client
-    client = Client()
+    from mindlytics_core import Client, Delivery
+    client = Client(delivery=Delivery(exit_timeout=60))
     sessions = [client.create_session(session_id=f"s{number}", id="ann") for number in range(10)]
     for number in range(100):
         for session in sessions:
@@ -132,7 +133,7 @@ def test_an_exit_that_takes_longer_than_a_second_says_so_and_still_delivers(chao
 
 def test_an_exit_before_a_server_that_never_answers_is_limited_and_counts_what_is_lost(chaos: Chaos):
     chaos.decide = lambda _: Reply(then="hang")
-    code = BEGIN.replace("Client()", "Client(delivery=Delivery(exit_timeout=1.1))")
+    code = BEGIN.replace("exit_timeout=60", "exit_timeout=1.1")
 
     finished = run(code, leading_to(chaos))
 
@@ -143,7 +144,7 @@ def test_an_exit_before_a_server_that_never_answers_is_limited_and_counts_what_i
 def test_ctrl_c_ends_the_waiting_at_exit(chaos: Chaos):
     chaos.decide = lambda _: Reply(then="hang")
     # Ten minutes are more than the test would wait: that it ends is the proof.
-    program = start(BEGIN.replace("Client()", "Client(delivery=Delivery(exit_timeout=600))"), leading_to(chaos))
+    program = start(BEGIN.replace("exit_timeout=60", "exit_timeout=600"), leading_to(chaos))
     assert program.stderr is not None
     program.stderr.readline()
 
