@@ -131,7 +131,7 @@ def taken(chaos: Chaos, after: int) -> list[dict]:
     return [event for request in chaos.requests[after:] for event in request.json]
 
 
-ROUNDS = [*range(3), *(pytest.param(round_, marks=pytest.mark.soak) for round_ in range(3, 100))]
+ROUNDS = [0, *(pytest.param(round_, marks=pytest.mark.soak) for round_ in range(1, 100))]
 
 
 @pytest.mark.parametrize("round_", ROUNDS)
@@ -370,7 +370,7 @@ def test_whatever_the_disk_answers_the_app_goes_on_and_everything_is_delivered(
     finished = end(under_strace(code, DISK_FAULTS[fault], environment))
 
     assert finished.returncode == 0, finished.stderr
-    assert {line.partition(":")[0] for line in finished.stderr.splitlines()} == {
+    assert {line.partition(":")[0] for line in said(finished).splitlines()} == {
         "the spool failed, events go on through memory"
     }
     assert list(dict.fromkeys(numbers(chaos.events()))) == list(range(150))
@@ -429,7 +429,7 @@ def test_a_file_that_is_no_database_is_set_aside_and_the_rest_goes_on(service: S
     assert is_balanced(client)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_flipped_bits_cost_the_chunks_that_they_are_in_and_are_counted(
     service: Service, new_client, tmp_path: Path, seed: int
 ):
