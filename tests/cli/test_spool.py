@@ -1,4 +1,4 @@
-"""The command `mindlytics spool`, as a process of its own, on what real processes have left."""
+"""The command `mindlytics spool`, on what real processes have left."""
 
 import json
 import time
@@ -14,6 +14,9 @@ from mindlytics_core import Client, Delivery
 from mindlytics_core._chunks import Chunk
 from mindlytics_core._config import Destination
 from mindlytics_core._spool import SpoolFile, files
+
+#: Tries again soon, so that a test hears of it.
+WAITING = Delivery(linger=0.01, retry_base=0.01, retry_cap=0.02)
 
 
 def leave(directory: Path, service: Service, count: int = 3, *, project_id: str | None = None) -> Path:
@@ -72,9 +75,9 @@ def test_status_tells_what_is_in_use_left_behind_and_corrupt(
     left = leave(tmp_path, service, 5)
     (tmp_path / "x.spool.corrupt").write_bytes(b"?")
     chaos.decide = lambda _: Reply(503)
-    running = new_client(server_endpoint=chaos.url, spool_dir=tmp_path, delivery=Delivery(linger=0.01))
+    running = new_client(server_endpoint=chaos.url, spool_dir=tmp_path, delivery=WAITING)
     running.create_session(id="ann").track_event(event="waits")
-    running.flush_sync(0.3)
+    chaos.wait_until(lambda: len(files(tmp_path)) == 2)
 
     done = run("spool", "status", str(tmp_path), environment=variables(service, tmp_path))
 
