@@ -65,6 +65,8 @@ class Adopted:
         self._read_at = 0.0
         self._read_events = 0
         self._read_bytes = 0
+        #: Whether the last attempt to read met a pause.
+        self._pauses = False
         self._in_a_hurry = False
 
     @property
@@ -81,8 +83,7 @@ class Adopted:
     def next_due(self) -> float:
         """When there is something to read, or to look for."""
         # Without a pause, what is unread waits for room in the lanes, and nobody needs to be woken for that.
-        pauses = self.is_unread and self._read_at > self._clock.monotonic()
-        return min(self._read_at, self._look_at) if pauses else self._look_at
+        return min(self._read_at, self._look_at) if self._pauses else self._look_at
 
     @property
     def has_settled(self) -> bool:
@@ -98,7 +99,8 @@ class Adopted:
         self._look_at = 0.0
 
     def look(self, own: OpenFile | None) -> None:
-        """Take over files that nobody alive has, if it is time to."""
+        """Take over files that nobody alive has, if it is time to. Before `read`, once a turn."""
+        self._pauses = False
         if self._look_at > self._clock.monotonic():
             return
         self._look_at = self._clock.monotonic() + _LOOK_EVERY
@@ -185,7 +187,8 @@ class Adopted:
         if self._read_events >= self._options.batch_events or self._read_bytes >= self._options.batch_bytes:
             self._read_events = self._read_bytes = 0
             self._read_at = now + _PAUSE
-        return now >= self._read_at
+        self._pauses = now < self._read_at
+        return not self._pauses
 
     def _give_up(self, file: OpenFile, count: int, reason: str) -> list[Item]:
         file.settled.append(file.read_to)

@@ -187,7 +187,7 @@ class Lanes:
         """
         When `next_batch` may have something next, if nothing else happens; infinity for never.
 
-        Only right when `next_batch` has just given None.
+        Only right when `next_batch` has just given None for the same `now`.
         """
         if not self.events or self.gate.probe or len(self._on_their_way) >= self._options.concurrency:
             return math.inf

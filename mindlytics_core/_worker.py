@@ -165,9 +165,11 @@ class Worker:
                 self._runner.alarm.clear()
                 self._pending.take_in()
                 self._timers.fire(self._now())
-                if making.done():
-                    self._send_ready(making.result())
-                await self._sleep(loop, may_send=making.done())
+                # One look at clock and transport for both: what becomes possible between two looks, neither would see.
+                now, may_send = self._now(), making.done()
+                if may_send:
+                    self._send_ready(making.result(), now)
+                await self._sleep(loop, now, may_send=may_send)
         finally:
             for task in self._sending:
                 task.cancel()
@@ -194,14 +196,14 @@ class Worker:
             make()
         return made
 
-    def _send_ready(self, transport: Transport) -> None:
-        while (batch := self._pending.lanes.next_batch(self._now())) is not None:
+    def _send_ready(self, transport: Transport, now: float) -> None:
+        while (batch := self._pending.lanes.next_batch(now)) is not None:
             task = asyncio.ensure_future(self._deliver(transport, batch))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _sleep(self, loop: asyncio.AbstractEventLoop, *, may_send: bool) -> None:
-        now, alarm = self._now(), self._runner.alarm
+    async def _sleep(self, loop: asyncio.AbstractEventLoop, now: float, *, may_send: bool) -> None:
+        alarm = self._runner.alarm
         store, lanes = self._pending.store, self._pending.lanes
         due = min(self._timers.next_due, store.next_due(), lanes.next_due(now) if may_send else math.inf)
         wait = due - now

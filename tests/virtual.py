@@ -32,7 +32,13 @@ class Time:
         self.passes = False
         #: How often it has jumped.
         self.jumps = 0
-        self.clock = Clock(monotonic=lambda: self.now, wall=lambda: WALL + self.now + self.set_ahead)
+        #: How much passes with each look at the monotonic clock, as on a machine that is busy with others.
+        self.each_look = 0.0
+        self.clock = Clock(monotonic=self._look, wall=lambda: WALL + self.now + self.set_ahead)
+
+    def _look(self) -> float:
+        self.now += self.each_look
+        return self.now
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """A loop that lives in this time."""

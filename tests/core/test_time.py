@@ -6,9 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from virtual import Rig
+from virtual import WALL, Rig
 
+from mindlytics_core._chunks import Chunk
+from mindlytics_core._config import Destination
 from mindlytics_core._retry import Answer
+from mindlytics_core._spool import SpoolFile
 
 FINE, NOBODY_THERE, DOWN = Answer(200), Answer(0, "ConnectError"), Answer(503, "down")
 
@@ -122,6 +125,34 @@ def test_a_freeze_of_an_hour_extends_no_wait_and_is_over_at_once(rig):
 
     assert whole_and_in_order(made, 100)
     assert made.seconds <= 3_603 + 5
+
+
+def test_a_wait_that_ends_between_two_looks_at_the_clock_is_not_slept_over(rig):
+    """Something else wakes the worker at about the time when a failed batch may leave again, and nothing later does."""
+    for hundredth in range(120, 180, 3):
+        answers = iter([Answer(503, retry_after=1.0)])
+        made = rig(lambda _, answers=answers: next(answers, FINE))
+        made.time.each_look = 0.05
+        made.put(1)
+        made.at(hundredth / 100, lambda: None)
+        made.run_until(10)
+
+        assert whole_and_in_order(made, 1)
+
+
+@pytest.mark.parametrize("each_look", [0.0031, 0.0041, 0.0051, 0.0061])
+def test_a_dead_process_s_events_go_on_though_a_pause_ends_between_two_looks(rig, tmp_path: Path, each_look: float):
+    destination = Destination("http://127.0.0.1:1", "key", "project")
+    left = SpoolFile.create(tmp_path, destination, max_bytes=2**20, survive_power_loss=False)
+    for number in range(20):
+        left.commit([Chunk("old", [b'{"old":%d}' % number], WALL)], ())
+    left.close()
+    made = rig(lambda _: FINE, spool_dir=tmp_path, batch_events=1)
+    made.time.each_look = each_look
+    made.put(1)
+    made.run_until(20)
+
+    assert whole_and_in_order(made, 21)
 
 
 def test_an_idle_worker_sleeps_and_one_with_a_spool_wakes_once_a_minute(rig, tmp_path: Path):
