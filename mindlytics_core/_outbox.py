@@ -119,9 +119,13 @@ class Outbox:
         if mine.kept and not mine.locks:
             self._edit_mine()
 
-    def note(self, line: "Line", *, waits: bool) -> None:
-        """Whether something in a line waits."""
-        (self._behind.add if waits else self._behind.discard)(line)
+    def note(self, line: "Line") -> None:
+        """Something came into a line, or left it."""
+        if not line.waits:
+            self._behind.discard(line)
+        # Looked at once more: another thread may have put something in meanwhile.
+        if line.waits:
+            self._behind.add(line)
 
     def _edit_mine(self) -> None:
         mine = self._mine
@@ -147,10 +151,16 @@ class Line:
         # Re-entrant, for signal handlers and finalisers. No code of the app runs under it.
         self._moving = threading.RLock()
 
+    @property
+    def waits(self) -> bool:
+        """Whether anything in it has not left."""
+        return bool(self._places)
+
     def add(self, event: Event) -> Receipt:
         """Give an event the next place; what this gives back is true once the thread holds no lock of ours."""
         place = _Place()
         self._places.append(place)
+        self._outbox.note(self)
         self._outbox.edit_soon(self, place, event)
         return place.receipt
 
@@ -199,7 +209,7 @@ class Line:
                     self._places.appendleft(first)
                     break
                 _leave(first, first.send)
-            self._outbox.note(self, waits=bool(self._places))
+            self._outbox.note(self)
         if len(self._places) > _MOST_WAITING:
             self.overtake()
 
@@ -210,7 +220,7 @@ class Line:
                 if place.send is not None:
                     self._places.remove(place)
                     _leave(place, place.send)
-            self._outbox.note(self, waits=bool(self._places))
+            self._outbox.note(self)
 
 
 #: What a flush waits for, and where.

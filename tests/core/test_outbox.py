@@ -142,18 +142,20 @@ def test_a_session_that_begins_anew_does_so_after_its_end(new_client: Callable[.
     assert shape(events(service)) == ["first", "end_session", "second"]
 
 
-def test_a_flush_waits_for_what_is_looked_at(new_client: Callable[..., Client], service: Service):
+@pytest.mark.parametrize("behind", [[], ["second"]])
+def test_a_flush_waits_for_what_is_looked_at(new_client: Callable[..., Client], service: Service, behind: list[str]):
     look = Look("first")
     client = new_client(before_send=look)
     session = client.create_session(session_id="visit", id="jjacob")
     first = in_thread(lambda: session.track_event(event="first"))
     assert look.is_there.wait(10)
-    session.track_event(event="second")
+    for name in behind:
+        session.track_event(event=name)
     threading.Timer(0.05, look.may_go.set).start()
     assert client.flush_sync()
-    first.join()
 
-    assert shape(events(service)) == ["first", "second"]
+    assert shape(events(service)) == ["first", *behind]
+    first.join()
 
 
 def test_a_flush_by_the_app_s_code_that_looks_waits_for_nobody(new_client: Callable[..., Client], service: Service):
@@ -231,10 +233,10 @@ def test_an_end_that_comes_by_itself_is_not_looked_at_by_the_thread_that_deliver
     client.create_session(session_id="visit", id="jjacob").track_event(event="first")
     assert look.is_there.wait(10)
     client.create_session(session_id="other", id="jane").track_event(event="second")
-    assert client.flush_sync(0.5).delivered
-    look.may_go.set()
+    client._book.worker.flush().done.result(10)
 
     assert "second" in shape(events(service))
+    look.may_go.set()
     assert threads[0] == "mindlytics-callbacks"
 
 
