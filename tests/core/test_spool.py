@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -507,6 +507,16 @@ def test_many_files_are_adopted_a_few_at_a_time(service: Service, new_client, tm
     assert client.stats().adopted == 300
 
 
+@pytest.fixture(autouse=True)
+def _close_desks() -> Iterator[None]:
+    yield
+    while DESKS:
+        DESKS.pop().store.close()
+
+
+DESKS: "list[Desk]" = []
+
+
 class Desk:
     """A store without a worker, and what it says; its time moves by hand."""
 
@@ -514,6 +524,7 @@ class Desk:
         self.now, self.wall = 100.0, time.time()
         self.said: Counter[str] = Counter()
         self.freed = 0
+        DESKS.append(self)
         self.store = Store(
             directory,
             Destination("http://127.0.0.1:1", "key", "p"),
