@@ -182,6 +182,6 @@ def _repaired(value: Any) -> Any:
     if isinstance(value, str):
         joined = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return joined.replace("\0", "\ufffd")
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {_repaired(name): _repaired(item) for name, item in value.items()}
     return [_repaired(item) for item in value] if isinstance(value, list) else value

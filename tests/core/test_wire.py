@@ -1,12 +1,14 @@
 """Everything that leaves is what the service's API document takes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from chaos import Chaos
+from helpers import Service, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -221,6 +223,18 @@ def test_usage_is_not_made_of_wrong_figures(wrong: Any):
         TokenBasedCost(*wrong)
     with pytest.raises(ValueError, match="cost"):
         Cost(float("inf"))
+
+
+def test_whatever_mapping_before_send_gives_is_written_and_repaired_where_it_must_be(
+    new_client: Callable[..., Client], service: Service
+):
+    client = new_client(
+        before_send=lambda event: event.replace(properties=MappingProxyType({"half a pair": "\ud83d", "whole": 1}))
+    )
+    client.create_session(session_id="visit", id="jjacob").track_event(event="said")
+
+    assert client.flush_sync()
+    assert events(service)[0]["properties"] == {"half a pair": "\ufffd", "whole": 1}
 
 
 def test_a_wrong_event_spoils_no_neighbour(client: Client):
