@@ -152,11 +152,14 @@ class Adopted:
 
     def failed(self, error: BaseException, file: OpenFile) -> None:
         """A file cannot be read or written; a corrupt one is not tried again, any other is by who comes next."""
-        self._disk.failed(error, ())
         file.is_read = True
         if is_corrupt(error):
+            # That says nothing about the disk, on which this process's events go on.
+            _report_unreadable(error)
             file.file.set_aside()
             self._files.remove(file)
+        else:
+            self._disk.failed(error, ())
 
     def abandon(self) -> None:
         """In a forked child: the files are the parent's."""
@@ -178,7 +181,7 @@ class Adopted:
         except ERRORS as error:
             if is_corrupt(error):
                 set_aside(path)
-            NOBODY.noticed(SpoolFailed(f"{type(error).__name__}: a file of a dead process is not readable"))
+            _report_unreadable(error)
 
     def _may_read(self) -> bool:
         now = self._clock.monotonic()
@@ -202,3 +205,7 @@ class Adopted:
             self._look_at = 0.0
         self._files.remove(file)
         file.file.close()
+
+
+def _report_unreadable(error: BaseException) -> None:
+    NOBODY.noticed(SpoolFailed(f"{type(error).__name__}: a file of a dead process is not readable"))

@@ -155,6 +155,23 @@ def test_a_dead_process_s_events_go_on_though_a_pause_ends_between_two_looks(rig
     assert whole_and_in_order(made, 21)
 
 
+def test_a_dead_process_s_corrupt_file_says_nothing_about_the_disk(rig, tmp_path: Path):
+    destination = Destination("http://127.0.0.1:1", "key", "project")
+    left = SpoolFile.create(tmp_path, destination, max_bytes=2**20, survive_power_loss=False)
+    left.commit([Chunk("old", [b"{}"], WALL)], ())
+    left.close()
+    bent = bytearray(left.path.read_bytes())
+    bent[8192] = 0xFF
+    left.path.write_bytes(bent)
+    made = rig(lambda _: DOWN, spool_dir=tmp_path)
+    for second in (1, 2):
+        made.put(1)
+        made.run_until(second)
+
+    assert list(tmp_path.glob("*.corrupt"))
+    assert made.worker.stats().spooled == 2
+
+
 def test_an_idle_worker_sleeps_and_one_with_a_spool_wakes_once_a_minute(rig, tmp_path: Path):
     for options, most in (({}, 5), ({"spool_dir": tmp_path}, 65)):
         made = rig(lambda _: FINE, **options)
