@@ -98,6 +98,8 @@ class Lanes:
         #: Events up to this number do not linger: somebody flushes.
         self._hurry_to = 0
         self._limits = Limits(options)
+        #: From so much on nothing lingers: where memory holds less than a batch, it would be full before.
+        self._much_events, self._much_bytes = options.max_events / 2, options.max_bytes / 2
         self.gate = Gate(options, random)
         #: Events and bytes that are not settled.
         self.events = 0
@@ -248,8 +250,8 @@ class Lanes:
         return oldest is not None and (
             now >= oldest[0] + self._options.linger
             or oldest[1] <= self._hurry_to
-            or self._ready_events >= self._limits.events
-            or self._ready_bytes >= self._limits.bytes
+            or self._ready_events >= min(self._limits.events, self._much_events)
+            or self._ready_bytes >= min(self._limits.bytes, self._much_bytes)
         )
 
     def _split(self, batch: Batch, *, too_large: bool) -> Settled:

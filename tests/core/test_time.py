@@ -172,6 +172,15 @@ def test_a_dead_process_s_corrupt_file_says_nothing_about_the_disk(rig, tmp_path
     assert made.worker.stats().spooled == 2
 
 
+@pytest.mark.parametrize("bound", [{"max_events": 50}, {"max_bytes": 400}])
+def test_what_fills_half_of_a_small_memory_does_not_linger(rig, bound: dict[str, int]):
+    made = rig(lambda _: FINE, linger=10.0, **bound)
+    made.put(30)
+    made.run_until(1)
+
+    assert whole_and_in_order(made, 30)
+
+
 def test_an_idle_worker_sleeps_and_one_with_a_spool_wakes_once_a_minute(rig, tmp_path: Path):
     for options, most in (({}, 5), ({"spool_dir": tmp_path}, 65)):
         made = rig(lambda _: FINE, **options)
