@@ -729,8 +729,8 @@ def test_a_file_is_not_adopted_while_its_process_lives(tmp_path: Path):
     own.close()
     adopted = SpoolFile.adopt(own.path)
     assert adopted is not None
-    with pytest.raises(sqlite3.OperationalError):
-        sqlite3.connect(own.path, timeout=0).execute("SELECT * FROM chunk")
+    with contextlib.closing(sqlite3.connect(own.path, timeout=0)) as third, pytest.raises(sqlite3.OperationalError):
+        third.execute("SELECT * FROM chunk")
     assert Counter(adopted.holding()._asdict()) == Counter(
         endpoint="http://127.0.0.1:1", project_id="p", chunks=1, events=1
     )
