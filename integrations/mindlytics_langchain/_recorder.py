@@ -84,7 +84,11 @@ class Recorder:
             return Recording(opening, given, silent=silent)
 
         run = tables.runs.begin(run_id, parent_run_id, ambient_parent, name or "", new)
-        if run is not None and not run.is_root and run.recording.is_unopened:
+        if run is None:
+            return None
+        if run.is_root:
+            run.watch = watch_task(functools.partial(self._task_ended, run))
+        elif run.recording.is_unopened:
             is_direct = parent_run_id is not None and parent_run_id.int == run.tree.root_id.int
             run.recording.child_started(metadata, ambient_configurable(), given, is_direct=is_direct)
         return run
@@ -94,9 +98,8 @@ class Recorder:
         # Only until its answer begins: while a stream is read, the app may have something to ask by itself.
         claim_model_call(functools.partial(self.tables.runs.is_asking, run.run_id))
         run.recording.model_started(run.run_id, prompt, metadata, model)
-        if run.is_root and prompt.messages:
-            # (A model that takes text is started in a task of its own, whose end says nothing.)
-            run.watch = watch_task(functools.partial(self._task_ended, run))
+        # (A model that takes text is started in a task of its own, whose end says nothing.)
+        run.ends_with_task = bool(prompt.messages)
 
     def model_ended(self, run_id: UUID, result: Result) -> None:
         """A model has answered."""
@@ -140,7 +143,7 @@ class Recorder:
 
     def _task_ended(self, run: Run, cancelled: bool) -> None:  # noqa: FBT001  # a callback
         # A stream may be read by one task after the other; a call that waits for its answer may not.
-        if cancelled or not run.recording.streams(run.run_id):
+        if cancelled or (run.ends_with_task and not run.recording.streams(run.run_id)):
             self.fail(run.run_id, asyncio.CancelledError())
 
     def sweep(self, run: Run) -> None:

@@ -65,6 +65,8 @@ class Run:
         answers: Whether a part of a model's answer has come: what it asks for has then been asked.
 
         watch: Looks after the task that it began in.
+
+        ends_with_task: Whether it cannot outlast that task, unless it streams.
     """
 
     run_id: UUID
@@ -76,6 +78,7 @@ class Run:
     is_open: bool = True
     answers: bool = False
     watch: Watch | None = None
+    ends_with_task: bool = False
 
     @property
     def recording(self) -> Recording:

@@ -1,4 +1,4 @@
-"""Of a bare model whose task is cancelled LangChain reports nothing: the task itself is asked."""
+"""Of a bare model, a batch or a stream of events that is cancelled LangChain reports nothing: the task is asked."""
 
 import asyncio
 import functools

@@ -1,6 +1,7 @@
 """Failures, cancellations and streams that were left: each is recorded as what it was, and nothing stays open."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -145,14 +146,28 @@ async def test_a_graph_s_stream_that_is_left_after_its_answer(lab: Any):
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", interrupted=True))
 
 
-async def test_a_cancelled_chain_is_recorded_as_failed(stuck: Stuck, lab: Any):
-    task = asyncio.create_task((lab.chain("unused").first | stuck).ainvoke(QUESTION, lab.config))
+@pytest.mark.parametrize("kind", ["chain", "fallbacks", "retry", "graph"])
+@pytest.mark.parametrize("how", ["ainvoke", "astream", "abatch", "astream_events"])
+async def test_a_cancelled_run_is_recorded_as_failed(how: str, kind: str, stuck: Stuck, lab: Any):
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", stuck | (lambda message: {"messages": [message]}))
+    graph.add_edge(START, "answer")
+    runnable = {
+        "chain": lab.chain("unused").first | stuck,
+        "fallbacks": stuck.with_fallbacks([lab.model("unused")]),
+        "retry": stuck.with_retry(),
+        "graph": RunnableLambda(lambda given: {"messages": [("user", given["question"])]}) | graph.compile(),
+    }[kind]
+    task = asyncio.create_task(lab.run(runnable, how, "Hi" if kind in ("fallbacks", "retry") else QUESTION))
     await stuck.entered.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    gc.collect()
+    await others_done()
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
+    assert len(lab.handler._recorder.tables.runs) == 0
 
 
 async def test_a_cancelled_stream_is_recorded_with_what_was_seen(lab: Any):
