@@ -92,6 +92,8 @@ class Book:
         self._looking = threading.RLock()
         self._sessions = OpenSessions(self.clock, self.call_at, idle_timeout, self._keep)
         self._conversations = Conversations(self, idle_timeout=idle_timeout)
+        #: Exchanges that somebody still holds and nobody has closed.
+        self._in_progress: weakref.WeakSet[Exchange] = weakref.WeakSet()
         PROCESS.add_ender(self)
 
     def call_at(self, when: float, task: Callable[[], None]) -> None:
@@ -230,6 +232,7 @@ class Book:
             properties=properties,
             turn_id=turn_id,
         )
+        self._in_progress.add(exchange)
         note_opened(exchange)
         return exchange
 
@@ -237,6 +240,7 @@ class Book:
         self, exchange: Exchange, messages: Sequence[Message], answer: Message | None, answer_id: str | None
     ) -> None:
         """The exchange is over."""
+        self._in_progress.discard(exchange)
         conversation = exchange.conversation
         # Long inputs take their time, and one that does not wait is never looked for.
         said = (*messages, answer) if answer is not None and conversation.wait else ()
@@ -282,7 +286,9 @@ class Book:
         return done.done()
 
     def end_open(self, *, named_too: bool) -> None:
-        """End what this process opened, each as of its last event."""
+        """End what this process opened, each as of its last event; what still runs gets no answer any more."""
+        for exchange in list(self._in_progress):
+            exchange.give_up()
         self._conversations.give_up_all()
         self._sessions.end_all(named_too=named_too)
 
@@ -317,6 +323,7 @@ class Book:
             lifecycle.inherit()
         self._sessions.renew()
         self._conversations.renew()
+        self._in_progress.clear()
 
     def _item(self, event: _model.Event) -> Item | str:
         """The event as it is queued, or the reason why it is not."""

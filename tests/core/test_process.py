@@ -98,6 +98,40 @@ def test_what_threads_record_after_the_main_thread_is_delivered_too(service: Ser
     assert shape(events(service)) == ["Late", "end_session"]
 
 
+def test_what_waits_for_its_answer_in_a_thread_at_exit_is_a_failed_turn_of_its_own_process_only(service: Service):
+    code = """
+    import os, sys, threading
+    from mindlytics_core import Client
+    client, asked = Client(), threading.Event()
+
+    def ask():
+        with client.exchange("Where is my order?") as exchange:
+            asked.set()
+            threading.Event().wait()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert asked.wait(10)
+    child = os.fork()
+    if not child:
+        sys.exit()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    """
+
+    finished = run(code, by_name(service))
+
+    assert (finished.returncode, said(finished)) == (0, "")
+    found = events(service)
+    assert shape(found) == [
+        "start_session",
+        "Conversation Started",
+        "Turn Failed",
+        "Conversation Ended",
+        "end_session",
+    ]
+    properties = found[2]["properties"]
+    assert (properties["user"], properties["error"]) == ("Where is my order?", "NoAnswer")
+
+
 def test_a_thousand_events_of_many_sessions_leave_in_order_at_exit(service: Service):
     code = """
     from mindlytics_core import Client, Delivery
