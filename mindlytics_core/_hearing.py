@@ -12,6 +12,7 @@ from mindlytics_core._clock import Clock
 from mindlytics_core._guard import call_guarded
 from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._listener import Listener, Listening, OnError, OnEvent
+from mindlytics_core._threads import loop_runs
 
 
 class Client(Listener, Protocol):
@@ -90,7 +91,7 @@ class Hearing:
 
     def block_for_attempt(self) -> None:
         """Wait for the first attempt to connect, where no loop is held up by it."""
-        if self._listening is not None and not _loop_is_running():
+        if self._listening is not None and not loop_runs():
             futures.wait([self._listening.tried], self.timeout)
 
     async def await_end(self, *, delivered: bool) -> None:
@@ -102,7 +103,7 @@ class Hearing:
     def block_for_end(self, *, delivered: bool) -> None:
         """Wait until the end of the session has been heard, if it will be, and stop."""
         # The app's loop must not be held up: its callbacks run there. Listening stops by itself at the end.
-        if not _loop_is_running():
+        if not loop_runs():
             if (ended := self._end_to_come(delivered=delivered)) is not None:
                 futures.wait([ended], self.timeout)
             self._stop()
@@ -127,11 +128,3 @@ async def wait_for(future: Future[Any], timeout: float) -> None:
 def _settle(future: Future[None]) -> None:
     with suppress(futures.InvalidStateError):  # whoever comes second
         future.set_result(None)
-
-
-def _loop_is_running() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

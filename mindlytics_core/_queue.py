@@ -1,6 +1,5 @@
 """The bounded inbox between the app's threads and the worker. No lock on the producers' side."""
 
-import asyncio
 import itertools
 import math
 import queue
@@ -15,6 +14,7 @@ import msgspec
 from mindlytics_core import _stats
 from mindlytics_core._config import Delivery
 from mindlytics_core._stats import Counter, Sum, Tally
+from mindlytics_core._threads import loop_runs
 from mindlytics_core.exceptions import DeliveryError
 
 #: How long a call waits at most for the disk, when the queue in memory is full; a stall, not a wait for the network.
@@ -168,17 +168,8 @@ class Queue:
         if self.may_wait:
             # It writes to disk about as fast as events are made.
             return _DISK_TIMEOUT
-        return self._options.block_timeout if self._options.overflow == "block" and not _loop_runs() else 0.0
+        return self._options.block_timeout if self._options.overflow == "block" and not loop_runs() else 0.0
 
     def _wake_now(self) -> None:
         self._wake_at = self._wake_at_bytes = math.inf
         self._wake()
-
-
-def _loop_runs() -> bool:
-    """Whether an event loop runs on this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

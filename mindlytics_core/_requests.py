@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from mindlytics_core import _config, _model, _wire
 from mindlytics_core._config import Delivery, Destination
+from mindlytics_core._threads import loop_runs
 from mindlytics_core._transport import headers, http_library, shown
 from mindlytics_core.exceptions import InvalidArgument, RequestFailed
 
@@ -124,9 +125,7 @@ class HTTPClient:
 
 def blocking(new_call: Callable[[], Coroutine[Any, Any, R]]) -> R:
     """Run a coroutine to its end on a loop of its own; inside a running loop, on a thread of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not loop_runs():
         return asyncio.run(new_call())
     with ThreadPoolExecutor(1, "mindlytics-request") as thread:
         return thread.submit(lambda: asyncio.run(new_call())).result()

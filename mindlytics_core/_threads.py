@@ -1,5 +1,10 @@
-"""The worker's thread: one of the operating system's, also where gevent has put greenlets in their place."""
+"""
+Threads: the worker's is one of the operating system's, also where gevent has put greenlets in their place.
 
+And whether a loop runs on the present one, which must not be made to wait.
+"""
+
+import asyncio
 import sys
 import threading
 from collections.abc import Callable
@@ -61,3 +66,12 @@ class _RealThread:
             self._target()
         finally:
             self._running.release()
+
+
+def loop_runs() -> bool:
+    """Whether an event loop runs on this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -133,14 +133,12 @@ def _write_conversation_ended(wire: dict[str, Any], event: model.ConversationEnd
 
 
 def _write_turn(wire: dict[str, Any], event: model.Turn) -> None:
-    wire["type"] = "track"
-    wire["event"] = CONVERSATION_TURN
-    wire["conversation_id"] = event.conversation_id
-    properties = wire["properties"] = {**event.properties, "user": event.user, "assistant": event.assistant}
+    properties = {**event.properties, "user": event.user, "assistant": event.assistant}
     if event.assistant_id is not None:
         properties["assistant_id"] = event.assistant_id
     if event.usage is not None:
         properties.update(event.usage.properties())
+    _write_track(wire, CONVERSATION_TURN, event.conversation_id, properties)
 
 
 def _write_usage(wire: dict[str, Any], event: model.UsageReported) -> None:
