@@ -7,12 +7,12 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 
-from mindlytics_core import _guard, _model, _stats, _wire
+from mindlytics_core import _guard, _model, _stats
 from mindlytics_core._callbacks import CALLBACKS
 from mindlytics_core._clock import IDS, Clock, iso
 from mindlytics_core._config import Config, Delivery
 from mindlytics_core._conversations import Conversations
-from mindlytics_core._editing import Editor
+from mindlytics_core._editing import Editor, encoded
 from mindlytics_core._flush import await_all, wait_for_all
 from mindlytics_core._fork import FORKS
 from mindlytics_core._history import Message
@@ -84,6 +84,7 @@ class Book:
         self._listening: weakref.WeakSet[Listening] = weakref.WeakSet()
         self._reports = reports
         self._editor = editor
+        self._edit = editor.edit
         self._end_on_exit = end_on_exit
         #: Taken by the first close that gives the worker back: others may be using it still.
         self._given_back = threading.Lock()
@@ -105,10 +106,8 @@ class Book:
 
     def record(self, event: _model.Event) -> Receipt:
         """Put an event into the queue; never raises."""
-        if self.is_disabled:
-            return NOT_TAKEN
-        if self.is_closed:
-            return self._drop(event, _stats.CLOSED)
+        if self.is_disabled or self.is_closed:
+            return self.refuse(event)
         return self._put(event, self._item(event))
 
     def listen(
@@ -327,11 +326,13 @@ class Book:
 
     def _item(self, event: _model.Event) -> Item | str:
         """The event as it is queued, or the reason why it is not."""
-        edited = self._editor.edit(event)
-        if isinstance(edited, str):
-            return edited
-        body = _guard.call_guarded("encode", _wire.encode, edited)
-        return _stats.ENCODE_ERROR if body is None else Item(edited.session_id, body, self._reports)
+        if self._edit is not None:
+            edited = self._edit(event)
+            if isinstance(edited, str):
+                return edited
+            event = edited
+        body = _guard.call_guarded("encode", encoded, event)
+        return _stats.ENCODE_ERROR if body is None else Item(event.session_id, body, self._reports)
 
     def _put(self, event: _model.Event, item: Item | str) -> Receipt:
         if isinstance(item, str):

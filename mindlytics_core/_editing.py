@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from mindlytics_core import _guard, _model, _stats
+from mindlytics_core import _guard, _model, _stats, _wire
 from mindlytics_core._model import Event, Scalar
 
 #: Longest single text that is recorded, so that an event stays below its limit whatever it holds.
@@ -50,10 +50,10 @@ class Editor:
         self._redact = tuple(redact)
         self._sample_rate = sample_rate
         self._before_send = before_send
-        #: The event to send, or the reason why there is none.
-        self.edit: Callable[[Event], Event | str] = self._edit
+        #: Gives the event to send, or the reason why there is none; None where every event is sent as it is.
+        self.edit: Callable[[Event], Event | str] | None = self._edit
         if capture_content and not self._redact and sample_rate >= 1 and before_send is None:
-            self.edit = fitted
+            self.edit = None
 
     @property
     def runs_app_code(self) -> bool:
@@ -119,6 +119,13 @@ def _clean(text: str, redactors: Sequence[Redactor]) -> str:
     for redactor in redactors:
         text = redactor(text)
     return text
+
+
+def encoded(event: Event) -> bytes:
+    """One event as JSON, its texts cut to the longest that is recorded."""
+    body = _wire.encode(event)
+    # Only then can any text be too long; to look at each of them takes longer than to write most events.
+    return _wire.encode(fitted(event)) if len(body) > MAX_TEXT_CHARS else body
 
 
 def fitted(event: Event, redactors: Sequence[Redactor] = ()) -> Event:

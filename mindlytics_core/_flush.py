@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from mindlytics_core._batch import Entry
 from mindlytics_core._stats import FlushResult
 
 
@@ -35,17 +36,21 @@ class Ticket:
         self._upto, self._pending = upto, pending
         self._close_if_settled()
 
-    def settle(self, number: int, dropped_as: str | None) -> None:
-        """Note that one event was delivered, or dropped for a reason."""
+    def delivered(self, entries: Sequence[Entry]) -> None:
+        """Note that the service took these events."""
         # Below 0: a dead process's event, which no flush of this one has accepted.
-        if not 0 < number <= self._upto or not self._pending:
-            return
-        if dropped_as is None:
-            self._delivered += 1
-        else:
-            self._dropped[dropped_as] = self._dropped.get(dropped_as, 0) + 1
-        self._pending -= 1
-        self._close_if_settled()
+        count = sum([0 < entry.number <= self._upto for entry in entries])
+        if count and self._pending:
+            self._delivered += count
+            self._pending -= count
+            self._close_if_settled()
+
+    def dropped(self, number: int, reason: str) -> None:
+        """Note that one event was given up."""
+        if 0 < number <= self._upto and self._pending:
+            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+            self._pending -= 1
+            self._close_if_settled()
 
     def result(self, *, unopened: int) -> FlushResult:
         """

@@ -81,7 +81,6 @@ class Lanes:
     def __init__(self, options: Delivery, random: Callable[[], float], new_key: Callable[[], str]) -> None:
         self._options = options
         self._new_key = new_key
-        self._numbers = itertools.count(1)
         self._batch_numbers = itertools.count()
         #: The last number given.
         self.last_number = 0
@@ -107,12 +106,13 @@ class Lanes:
 
     def skip(self) -> int:
         """Give the next number away, for an event that is lost before it comes here."""
-        self.last_number = next(self._numbers)
+        self.last_number += 1
         return self.last_number
 
     def add(self, item: Item, now: float, *, number: int | None = None) -> None:
         """Take one event in; one that this process did not make has a number of its own, below 0."""
-        number = self.skip() if number is None else number
+        if number is None:
+            self.last_number = number = self.last_number + 1
         session, size = item.session_id, len(item.body)
         lane = self._lanes.get(session) or self._lanes.setdefault(session, Lane())
         lane.entries.append(Entry(number, now, item))

@@ -104,8 +104,9 @@ class Lifecycle:
         self.identity = identity
         #: The conversation of events that name none, once there is one.
         self.own_conversation_id: str | None = None
+        self._now = recorder.clock.monotonic
         #: When it was last used, on the monotonic clock.
-        self.touched = recorder.clock.monotonic()
+        self.touched = self._now()
         #: Exchanges in progress, by conversation: neither it nor the session is idle.
         self._running: dict[str, int] = {}
         self._recorder = recorder
@@ -204,7 +205,7 @@ class Lifecycle:
     def end_exchange(self, conversation_id: str) -> None:
         """Note that it is over."""
         with self.lock:
-            self.touched = self._recorder.clock.monotonic()
+            self.touched = self._now()
             # None of it here where the exchange was begun before a fork.
             running = self._running.pop(conversation_id, 1) - 1
             if running:
@@ -252,15 +253,17 @@ class Lifecycle:
             identity: Whose it is, where that is somebody else than the session's.
         """
         with self.lock:
-            inside = conversation_id or self._own()
+            inside = conversation_id or self.own_conversation_id or self._own()
             if inside not in self._open:
                 self.start_conversation(inside, at, {}, identity)
             fields["conversation_id"] = inside
             receipt = self._emit(kind, at, identity, fields)
-            if (last := self._open.pop(inside, None)) is not None:
+            last = self._open.get(inside)
+            if last is not None:
                 last.touched = self.touched
                 last.at = max(last.at, at)
-                self._open[inside] = last
+                if len(self._open) > 1:
+                    self._open[inside] = self._open.pop(inside)
             return receipt
 
     def start_conversation(
@@ -397,7 +400,7 @@ class Lifecycle:
     def _start(self, at: str) -> None:
         if self._last_at is None and not self._ended:
             self._last_at = at
-            self.touched = self._recorder.clock.monotonic()
+            self.touched = self._now()
             self._recorder.opened(self)
             if self._announce:
                 self._emit(_model.SessionStarted, at, None, {"attributes": self._attributes})
@@ -409,7 +412,7 @@ class Lifecycle:
             return self._recorder.refuse(event)
         if self._last_at is None or self._last_at < at:
             self._last_at = at
-        self.touched = self._recorder.clock.monotonic()
+        self.touched = self._now()
         return self._record(event)
 
     def _end_quietest(self) -> None:

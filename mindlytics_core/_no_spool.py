@@ -41,8 +41,8 @@ class NoSpool:
         del held_bytes
         return ()
 
-    def settled(self, item: Item) -> None:
-        """Nobody has it any more."""
+    def settled(self, items: Sequence[Item]) -> None:
+        """Nobody has them any more."""
 
     def keep_refused(self, item: Item, status: int, message: str) -> None:
         """What was refused is in the app's hands alone."""

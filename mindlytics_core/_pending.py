@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,9 +98,9 @@ class Pending:
         """Take the answer to a batch in, and tell whoever wants to know."""
         settled = self.lanes.settle(batch, answer, self._clock.monotonic())
         self._delivered += len(settled.delivered)
-        for entry in settled.delivered:
-            self._forget(entry.item)
-            self._tell_tickets(entry.number, None)
+        self._forget(settled.delivered)
+        for ticket in self._tickets:
+            ticket.delivered(settled.delivered)
         if settled.refused is not None:
             item = settled.refused.item
             self.store.keep_refused(item, answer.status, answer.message)
@@ -186,18 +186,19 @@ class Pending:
     def _drop_lost(self, count: int, owner: Owner, reason: str) -> None:
         for _ in range(count):
             self.queue.drop(owner, "", reason)
-            self._tell_tickets(self.lanes.skip(), reason)
+            self._tell_of_drop(self.lanes.skip(), reason)
 
     def _give_up(self, entry: Entry, reason: str, error: EventRefused | None = None) -> None:
-        self._forget(entry.item)
+        self._forget([entry])
         self.queue.drop(entry.item.owner, entry.item.session_id, reason, error)
-        self._tell_tickets(entry.number, reason)
+        self._tell_of_drop(entry.number, reason)
 
-    def _forget(self, item: Item) -> None:
-        if not is_on_disk(item):
-            self.queue.free(1, len(item.body))
-        self.store.settled(item)
+    def _forget(self, entries: Sequence[Entry]) -> None:
+        items = [entry.item for entry in entries]
+        sizes = [len(item.body) for item in items if not is_on_disk(item)]
+        self.queue.free(len(sizes), sum(sizes))
+        self.store.settled(items)
 
-    def _tell_tickets(self, number: int, dropped_as: str | None) -> None:
+    def _tell_of_drop(self, number: int, reason: str) -> None:
         for ticket in self._tickets:
-            ticket.settle(number, dropped_as)
+            ticket.dropped(number, reason)

@@ -91,12 +91,14 @@ class Queue:
         size = len(item.body)
         if size > self._options.max_event_bytes:
             return self.drop(item.owner, item.session_id, _stats.TOO_LARGE)
-        if not self._reserve(size) and not self._has_room_soon(size):
+        held = self._reserve(size)
+        if held is None and (held := self._reserve_soon(size)) is None:
             return self.drop(item.owner, item.session_id, _stats.QUEUE_OVERFLOW)
         if self._log is not None:
             item = self._log(item)
-        self._inbox.put(item)
-        if self._inbox.qsize() >= self._wake_at or self._bytes.total >= self._wake_at_bytes:
+        inbox = self._inbox
+        inbox.put(item)
+        if inbox.qsize() >= self._wake_at or held >= self._wake_at_bytes:
             self._wake_now()
         return True
 
@@ -139,28 +141,29 @@ class Queue:
         self._places.extend(itertools.repeat(None, events))
         self._bytes.add(-size)
 
-    def _reserve(self, size: int) -> bool:
-        """Take a place for one event; False when there is none."""
+    def _reserve(self, size: int) -> int | None:
+        """Take a place for one event, and give the bytes that are held about then; None when there is no place."""
         try:
             self._places.pop()
         except IndexError:
-            return False
-        if self._bytes.add(size) <= self._options.max_bytes:
-            return True
+            return None
+        held = self._bytes.add(size)
+        if held <= self._options.max_bytes:
+            return held
         self.free(1, size)
-        return False
+        return None
 
-    def _has_room_soon(self, size: int) -> bool:
-        """Give the worker the processor, if this call may wait."""
+    def _reserve_soon(self, size: int) -> int | None:
+        """The same, after the worker was given the processor, if this call may wait."""
         deadline = time.monotonic() + self._timeout()
         while time.monotonic() < deadline:
             self._wake_now()
             time.sleep(_LOOK_EVERY)
-            if self._reserve(size):
-                return True
+            if (held := self._reserve(size)) is not None:
+                return held
         # A disk that hangs costs one such wait, until the worker comes back from it.
         self.may_wait = False
-        return False
+        return None
 
     def _timeout(self) -> float:
         if self.worker_thread == threading.get_ident():

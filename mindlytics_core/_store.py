@@ -166,8 +166,12 @@ class Store:
             held_bytes += sum([len(item.body) for item in found])
             yield from found
 
-    def settled(self, item: Item) -> None:
-        """An event was delivered or given up; its chunk goes with the last of it."""
+    def settled(self, items: Sequence[Item]) -> None:
+        """Events were delivered or given up; a chunk goes with the last of its own."""
+        for item in items:
+            self._settled(item)
+
+    def _settled(self, item: Item) -> None:
         row = item.row
         if not isinstance(row, Row):
             return

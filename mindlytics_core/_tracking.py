@@ -286,8 +286,9 @@ class Tracking(Identified):
         fields: dict[str, Any],
     ) -> Receipt:
         at = self._at(timestamp)
-        fields["properties"] = {} if properties is None else _model.check_properties("properties", properties)
-        inside = self._conversation(conversation_id)
+        if properties is not None:
+            fields["properties"] = _model.check_properties("properties", properties)
+        inside = self._named_conversation_id if conversation_id is None else self._conversation(conversation_id)
         return self._lifecycle.record_in_conversation(kind, at, inside, fields, self._identity)
 
     def _conversation(self, conversation_id: str | None) -> str | None:

@@ -21,15 +21,61 @@ CONVERSATION_FUNCTION = "Conversation Function"
 _ESCAPE = ord("\\")
 
 
+class Wire(msgspec.Struct, omit_defaults=True):
+    """
+    The JSON object of one event, whatever its kind; what is None is not written.
+
+    Attributes:
+        session_id: The session.
+
+        timestamp: When it happened.
+
+        type: `start_session`, `end_session`, `identify`, `alias` or `track`.
+
+        user_id: Whose event it is.
+
+        device_id: On which device; of an identification the device's new id, if it has one.
+
+        id: The user that a session starts with, that is identified or that becomes the primary one.
+
+        previous_id: The other id of that user.
+
+        event: The name of a tracked event.
+
+        conversation_id: The conversation of a tracked event.
+
+        properties: What is said of a tracked event.
+
+        attributes: What is said of a session.
+
+        traits: What is said of a user.
+    """
+
+    session_id: str
+    timestamp: str
+    type: str
+    user_id: str | None = None
+    device_id: str | None = None
+    id: str | None = None
+    previous_id: str | None = None
+    event: str | None = None
+    conversation_id: str | None = None
+    properties: model.Properties | None = None
+    attributes: model.Properties | None = None
+    traits: model.Properties | None = None
+
+
 def encode(event: model.Event) -> bytes:
     """Write one event as the JSON object that the service documents."""
-    wire = to_wire(event)
+    wire = _MAKERS[type(event)](event)
     try:
         body = _json(wire)
     except UnicodeEncodeError:
-        return _json(_repaired(wire))
+        return _json(_repaired(msgspec.to_builtins(wire, enc_hook=_plain)))
     # A NUL is valid JSON, but stores of text (SQLite, PostgreSQL) refuse or cut it. (One byte is quickly looked for.)
-    return _json(_repaired(wire)) if _ESCAPE in body and b"\\u0000" in body else body
+    if _ESCAPE in body and b"\\u0000" in body:
+        return _json(_repaired(msgspec.to_builtins(wire, enc_hook=_plain)))
+    return body
 
 
 def write(data: Mapping[str, Any]) -> bytes:
@@ -43,18 +89,6 @@ def write(data: Mapping[str, Any]) -> bytes:
         return _json(_repaired(dict(data)))
     except (TypeError, ValueError):
         raise InvalidArgument("the data cannot be written as JSON") from None
-
-
-def to_wire(event: model.Event) -> dict[str, Any]:
-    """Give one event as the dictionary that the service documents."""
-    identity = event.identity
-    wire: dict[str, Any] = {"session_id": event.session_id, "timestamp": event.timestamp}
-    if identity.user_id is not None:
-        wire["user_id"] = identity.user_id
-    if identity.device_id is not None:
-        wire["device_id"] = identity.device_id
-    _WRITERS[type(event)](wire, event)
-    return wire
 
 
 def _plain(value: object) -> object:
@@ -88,90 +122,91 @@ def _json(wire: object) -> bytes:
     return body
 
 
-def _write_session_started(wire: dict[str, Any], event: model.SessionStarted) -> None:
-    wire["type"] = "start_session"
+def _session_started(event: model.SessionStarted) -> Wire:
     user_id = event.identity.user_id
     # An id of a framework's may be longer than the service takes here; as the event's own `user_id` it is taken.
-    if user_id is not None and len(user_id) <= model.MAX_NAME_CHARS:
-        wire["id"] = user_id
-    if event.attributes:
-        wire["attributes"] = event.attributes
+    id_ = user_id if user_id is not None and len(user_id) <= model.MAX_NAME_CHARS else None
+    return _untracked(event, "start_session", id=id_, attributes=event.attributes or None)
 
 
-def _write_session_ended(wire: dict[str, Any], event: model.SessionEnded) -> None:
-    wire["type"] = "end_session"
-    if event.attributes:
-        wire["attributes"] = event.attributes
+def _session_ended(event: model.SessionEnded) -> Wire:
+    return _untracked(event, "end_session", attributes=event.attributes or None)
 
 
-def _write_identified(wire: dict[str, Any], event: model.UserIdentified) -> None:
-    wire["type"] = "identify"
-    if event.id is not None:
-        wire["id"] = event.id
-    if event.device_id is not None:
-        wire["device_id"] = event.device_id
-    if event.traits:
-        wire["traits"] = event.traits
+def _identified(event: model.UserIdentified) -> Wire:
+    wire = _untracked(event, "identify", id=event.id, traits=event.traits or None)
+    wire.device_id = event.device_id if event.device_id is not None else wire.device_id
+    return wire
 
 
-def _write_aliased(wire: dict[str, Any], event: model.UserAliased) -> None:
-    wire["type"] = "alias"
-    wire["id"] = event.id
-    wire["previous_id"] = event.previous_id
+def _aliased(event: model.UserAliased) -> Wire:
+    return _untracked(event, "alias", id=event.id, previous_id=event.previous_id)
 
 
-def _write_tracked(wire: dict[str, Any], event: model.Tracked) -> None:
-    _write_track(wire, event.name, event.conversation_id, event.properties)
+def _untracked(event: model.Event, type_: str, **fields: Any) -> Wire:
+    identity = event.identity
+    return Wire(event.session_id, event.timestamp, type_, identity.user_id, identity.device_id, **fields)
 
 
-def _write_conversation_started(wire: dict[str, Any], event: model.ConversationStarted) -> None:
-    _write_track(wire, CONVERSATION_STARTED, event.conversation_id, event.properties)
+def _tracked(event: model.Tracked) -> Wire:
+    return _track(event, event.name, event.properties)
 
 
-def _write_conversation_ended(wire: dict[str, Any], event: model.ConversationEnded) -> None:
-    _write_track(wire, CONVERSATION_ENDED, event.conversation_id, event.properties)
+def _conversation_started(event: model.ConversationStarted) -> Wire:
+    return _track(event, CONVERSATION_STARTED, event.properties)
 
 
-def _write_turn(wire: dict[str, Any], event: model.Turn) -> None:
+def _conversation_ended(event: model.ConversationEnded) -> Wire:
+    return _track(event, CONVERSATION_ENDED, event.properties)
+
+
+def _turn(event: model.Turn) -> Wire:
     properties = {**event.properties, "user": event.user, "assistant": event.assistant}
     if event.assistant_id is not None:
         properties["assistant_id"] = event.assistant_id
     if event.usage is not None:
         properties.update(event.usage.properties())
-    _write_track(wire, CONVERSATION_TURN, event.conversation_id, properties)
+    return _track(event, CONVERSATION_TURN, properties)
 
 
-def _write_usage(wire: dict[str, Any], event: model.UsageReported) -> None:
-    _write_track(wire, CONVERSATION_USAGE, event.conversation_id, {**event.properties, **event.usage.properties()})
+def _usage_reported(event: model.UsageReported) -> Wire:
+    return _track(event, CONVERSATION_USAGE, {**event.properties, **event.usage.properties()})
 
 
-def _write_function(wire: dict[str, Any], event: model.FunctionCalled) -> None:
+def _function_called(event: model.FunctionCalled) -> Wire:
     properties = {**event.properties, "name": event.name}
     details = {"args": event.args, "result": event.result, "runtime": event.runtime}
     properties.update({name: value for name, value in details.items() if value is not None})
-    _write_track(wire, CONVERSATION_FUNCTION, event.conversation_id, properties)
+    return _track(event, CONVERSATION_FUNCTION, properties)
 
 
-def _write_track(wire: dict[str, Any], name: str, conversation_id: str | None, properties: model.Properties) -> None:
-    wire["type"] = "track"
-    wire["event"] = name
-    if conversation_id is not None:
-        wire["conversation_id"] = conversation_id
-    if properties:
-        wire["properties"] = properties
+def _track(event: model.Tracked | model.ConversationEvent, name: str, properties: model.Properties) -> Wire:
+    identity = event.identity
+    return Wire(  # by place, which is quicker: most events are of this kind
+        event.session_id,
+        event.timestamp,
+        "track",
+        identity.user_id,
+        identity.device_id,
+        None,
+        None,
+        name,
+        event.conversation_id,
+        properties or None,
+    )
 
 
-_WRITERS: dict[type[model.Event], Callable[[dict[str, Any], Any], None]] = {
-    model.SessionStarted: _write_session_started,
-    model.SessionEnded: _write_session_ended,
-    model.UserIdentified: _write_identified,
-    model.UserAliased: _write_aliased,
-    model.Tracked: _write_tracked,
-    model.ConversationStarted: _write_conversation_started,
-    model.ConversationEnded: _write_conversation_ended,
-    model.Turn: _write_turn,
-    model.UsageReported: _write_usage,
-    model.FunctionCalled: _write_function,
+_MAKERS: dict[type[model.Event], Callable[[Any], Wire]] = {
+    model.SessionStarted: _session_started,
+    model.SessionEnded: _session_ended,
+    model.UserIdentified: _identified,
+    model.UserAliased: _aliased,
+    model.Tracked: _tracked,
+    model.ConversationStarted: _conversation_started,
+    model.ConversationEnded: _conversation_ended,
+    model.Turn: _turn,
+    model.UsageReported: _usage_reported,
+    model.FunctionCalled: _function_called,
 }
 
 

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from mindlytics_core._history import Message
 from mindlytics_core._model import Event
 from mindlytics_core._reports import Reports
 from mindlytics_core._scope import current_scope
-from mindlytics_core._wire import to_wire
+from mindlytics_core._wire import encode
 from mindlytics_core.exchange import Exchange
 
 
@@ -52,7 +53,7 @@ class Desk:
     @property
     def events(self) -> list[dict[str, Any]]:
         """What has left so far, as it would be on the wire."""
-        self._wire += [dict(to_wire(event)) for event in self.recorded[len(self._wire) :]]
+        self._wire += [json.loads(encode(event)) for event in self.recorded[len(self._wire) :]]
         return self._wire
 
     def session(self, **arguments: Any) -> Session:

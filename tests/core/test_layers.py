@@ -34,7 +34,6 @@ LEVELS: list[list[str]] = [
         "_guard",
         "_callbacks",
         "_editing",
-        "_flush",
         "_queue",
         "_transport",
         "_requests",
@@ -45,6 +44,7 @@ LEVELS: list[list[str]] = [
     ],
     [
         "_batch",
+        "_flush",
         "_gate",
         "_limits",
         "_lanes",

@@ -557,10 +557,10 @@ def test_what_a_broken_disk_did_not_take_is_written_when_it_works_again_and_what
     [first] = desk.take(b"1")
     assert (store.works, store.on_disk, desk.freed, is_on_disk(first)) == (True, 1, 1, True)
     desk.break_disk()
-    store.settled(first)
+    store.settled([first])
     [second, third] = desk.take(b"2", b"3")
     assert (store.works, store.on_disk, desk.freed, is_on_disk(second)) == (False, 0, 1, False)
-    store.settled(second)
+    store.settled([second])
     store.tidy()
     assert store.next_due() == 105.0, "somebody comes back to it, also when nothing else happens"
 
@@ -570,7 +570,7 @@ def test_what_a_broken_disk_did_not_take_is_written_when_it_works_again_and_what
 
     assert (store.works, store.on_disk, desk.freed, is_on_disk(third)) == (True, 1, 2, True)
     assert desk.on_disk() == [b"3"]
-    store.settled(third)
+    store.settled([third])
     store.close()
     assert files(tmp_path) == []
     assert not desk.said
@@ -601,7 +601,7 @@ def test_a_call_s_log_stays_until_its_event_is_in_the_file_or_settled(tmp_path: 
     logged = [desk.store.log(Item("s", body, NOBODY)) for body in (b"1", b"2")]
     desk.break_disk()
     [one, two] = desk.store.take(logged, 0, 0)
-    desk.store.settled(one)
+    desk.store.settled([one])
     desk.store.tidy()
     assert len(list(tmp_path.glob("*.log"))) == 1, "all that is left of the second one, if the process is killed now"
 
@@ -611,8 +611,8 @@ def test_a_call_s_log_stays_until_its_event_is_in_the_file_or_settled(tmp_path: 
 
     assert desk.on_disk() == [b"0", b"2"]
     assert [log.read_bytes() for log in tmp_path.glob("*.log")] == [b""], "the one that is written next"
-    desk.store.settled(zero)
-    desk.store.settled(two)
+    desk.store.settled([zero])
+    desk.store.settled([two])
     desk.store.close()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match="closed"):
