@@ -81,6 +81,9 @@ class Observer:
 
     def over(self, error: BaseException) -> None:
         """A read found the end, or an error."""
+        if _is_refused(error):
+            return
+        self.is_reading = False
         self._conclude(None if isinstance(error, StopIteration | StopAsyncIteration) else error)
 
     def closed(self) -> None:
@@ -147,6 +150,12 @@ def _is_usage(part: Any) -> bool:
     return False
 
 
+def _is_refused(error: BaseException) -> bool:
+    """Whether a read did not take place because another one is under way, which goes on: a generator says so itself."""
+    # Of what is raised by its code the traceback has a frame behind ours.
+    return isinstance(error, ValueError | RuntimeError) and getattr(error.__traceback__, "tb_next", None) is None
+
+
 class _Source:
     """
     A stream's source, watched.
@@ -180,8 +189,7 @@ class Parts(_Source):
             except BaseException as error:  # also a Ctrl-C: recorded, and raised on as it is
                 observer.over(error)
                 raise
-            finally:
-                observer.is_reading = False
+            observer.is_reading = False
             if observer.passes(part):
                 return part
 
@@ -201,7 +209,6 @@ class AsyncParts(_Source):
             except BaseException as error:  # also a cancellation: recorded, and raised on as it is
                 observer.over(error)
                 raise
-            finally:
-                observer.is_reading = False
+            observer.is_reading = False
             if observer.passes(part):
                 return part

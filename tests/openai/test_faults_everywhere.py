@@ -35,6 +35,7 @@ SHELLS = {
     "_stream.Observer.passes",
     "_stream.Observer.released",
     "_stream.Parts",
+    "_stream._is_refused",
     # What these take out of a stream, nothing else can.
     "_stream._Unwatched",
     "_stream._is_usage",

@@ -4,11 +4,12 @@ import asyncio
 import gc
 import importlib
 import os
+import threading
 from typing import Any
 
 import openai
 import pytest
-from helpers import events
+from helpers import events, readable
 from programs import run
 from provider import ENDLESS
 from provider import Provider as Loopback
@@ -23,6 +24,10 @@ QUESTION = [{"role": "user", "content": "Hello?"}]
 OPENED = [
     {"event": "start_session", "session": "S1"},
     {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
+]
+ENDED = [
+    {"event": "Conversation Ended", "session": "S1", "conversation": "C1"},
+    {"event": "end_session", "session": "S1"},
 ]
 BASE = {"session": "S1", "conversation": "C1", "turn": "T1", "latency_ms": "ms", "user": "Hello?"}
 SEEN = {**BASE, "event": "Conversation Turn", "time_to_first_token_ms": "ms", "model": "tiny-1"}
@@ -248,6 +253,60 @@ async def test_a_call_cancelled_while_it_waits_for_its_answer(client: Client, ar
     assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "CancelledError"}]
 
 
+def test_a_read_that_is_refused_because_another_thread_reads_does_not_end_the_stream(
+    provider: Any, client: Client, arrived: Any, say: Any
+):
+    waits, goes_on = threading.Event(), threading.Event()
+
+    class Held(say.Parts):
+        def each(self) -> Any:
+            first, *rest = super().each()
+            yield first
+            waits.set()
+            assert goes_on.wait(10)
+            yield from rest
+
+    provider.answers(Held(say.spoken("Hi ", "there")))
+    stream = streamed(wrap(provider.client(), client=client, stream_usage=False))
+    seen: list[Any] = []
+    reading = threading.Thread(target=lambda: seen.extend(stream))
+    reading.start()
+    assert waits.wait(10)
+    with pytest.raises(ValueError, match="already executing"):
+        next(stream)
+    goes_on.set()
+    reading.join()
+
+    assert len(seen) == 4
+    assert arrived() == [*OPENED, WHOLE_WITHOUT_USAGE]
+
+
+async def test_a_read_that_is_refused_because_another_task_reads_does_not_end_the_stream(
+    provider: Any, client: Client, arrived: Any, say: Any
+):
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await goes_on.wait()
+
+    first, *rest = say.spoken("Hi ", "there")
+    provider.answers(say.Parts([first, wait, *rest]))
+    stream = await streamed(wrap(provider.client(openai.AsyncOpenAI), client=client, stream_usage=False))
+
+    async def read() -> Any:
+        return [chunk async for chunk in stream]
+
+    reading = asyncio.create_task(read())
+    await waits.wait()
+    with pytest.raises(RuntimeError, match="already running"):
+        await anext(stream)
+    goes_on.set()
+
+    assert len(await reading) == 4
+    assert arrived() == [*OPENED, WHOLE_WITHOUT_USAGE]
+
+
 def test_the_first_chunk_is_handed_on_before_the_next_is_asked_for(provider: Any, client: Client, say: Any):
     asked = []
 
@@ -292,12 +351,12 @@ def test_a_forked_child_that_lets_go_of_a_stream_records_nothing_of_it(service: 
             {**provider.environment(), **service.environment()},
         )
     assert (program.returncode, program.stderr) == (0, "")
-    outcomes = [event for event in events(service) if event.get("event") in {"Conversation Turn", "Turn Failed"}]
-    assert len(outcomes) == 1
-    assert "interrupted" not in outcomes[0]["properties"]
+    said = {"assistant": "On its way.", "model": "tiny"}
+    assert readable(events(service)) == [*OPENED, {**WHOLE, **said}, *ENDED]
 
 
-def test_a_stream_that_a_thread_waits_for_at_the_exit_is_recorded_as_far_as_it_came(service: Any):
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_what_a_thread_waits_for_at_the_exit_is_recorded_as_far_as_it_came(service: Any, is_stream: bool):
     with Loopback() as provider:
         program = run(
             f"""
@@ -307,12 +366,13 @@ def test_a_stream_that_a_thread_waits_for_at_the_exit_is_recorded_as_far_as_it_c
 
             from mindlytics_openai import wrap
 
-            asked = wrap(openai.OpenAI())
             has_begun = threading.Event()
+            told = {{"response": [lambda _: None if {is_stream} else has_begun.set()]}}
+            asked = wrap(openai.OpenAI(http_client=openai.DefaultHttpxClient(event_hooks=told)))
 
             def read():
                 question = [{{"role": "user", "content": {ENDLESS!r}}}]
-                for chunk in asked.chat.completions.create(model="tiny", messages=question, stream=True):
+                for chunk in asked.chat.completions.create(model="tiny", messages=question, stream={is_stream}):
                     if chunk.choices[0].delta.content:
                         has_begun.set()
 
@@ -322,5 +382,7 @@ def test_a_stream_that_a_thread_waits_for_at_the_exit_is_recorded_as_far_as_it_c
             {**provider.environment(), **service.environment()},
         )
     assert (program.returncode, program.stderr) == (0, "")
-    (turn,) = (event for event in events(service) if event.get("event") in {"Conversation Turn", "Turn Failed"})
-    assert (turn["event"], turn["properties"]["interrupted"]) == ("Conversation Turn", True)
+    base = {**BASE, "user": ENDLESS}
+    seen = {"event": "Conversation Turn", "assistant": "On ", "interrupted": True, "time_to_first_token_ms": "ms"}
+    outcome = {**seen, "model": "tiny"} if is_stream else {"event": "Turn Failed", "error": "NoAnswer"}
+    assert readable(events(service)) == [*OPENED, {**base, **outcome}, *ENDED]
