@@ -67,6 +67,8 @@ class Recording:
 
     def wait(self, answer: Answer) -> None:
         """The answer is made in the background, and fetched later; or its conversation ends without it."""
+        if answer.model is not None:
+            self.exchange.model_call(answer.model)
         waits = Message(ASSISTANT, f"\0{answer.id}")
         self.exchange.await_tools((*self.exchange.messages, waits), shown=answer.text)
 

@@ -1,7 +1,6 @@
 """A provider that answers by a script through the SDK's own transport, and the events that reached the service."""
 
 import functools
-import importlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -9,13 +8,11 @@ from typing import Any
 import openai
 import pytest
 from helpers import events, readable
+from openai_chat import http
 
 from mindlytics_core import Client
 from mindlytics_openai import _call
 from mindlytics_openai._usage_support import UsageSupport
-
-#: The HTTP library that the installed openai is made with.
-http = importlib.import_module(openai._base_client.URL.__module__.partition(".")[0])
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from openai_chat import QUESTION, STREAMED, TURN, chats
 
 import mindlytics_core
 from mindlytics_core import Client
@@ -17,15 +18,6 @@ def user(text: str):
 
 def assistant(text: str):
     return {"role": "assistant", "content": text}
-
-
-def turns(found: Any):
-    """Conversation, user and answer of each turn."""
-    return [
-        (event["session"], event["conversation"], event["user"], event["assistant"])
-        for event in found
-        if event["event"] == "Conversation Turn"
-    ]
 
 
 @pytest.fixture
@@ -46,9 +38,7 @@ def test_a_growing_list_of_messages_is_one_conversation(ask: Any, arrived: Any):
         messages.append(user(question))
         messages.append(ask(answer, messages).choices[0].message)
 
-    assert [event["event"] for event in arrived()][:2] == ["start_session", "Conversation Started"]
-    assert turns(arrived()) == [("S1", "C1", "One?", "1"), ("S1", "C1", "Two?", "2"), ("S1", "C1", "Three?", "3")]
-    assert len(arrived()) == 5
+    assert arrived() == chats([("One?", "1"), ("Two?", "2"), ("Three?", "3")])
 
 
 def test_two_chats_that_begin_alike_stay_two_conversations(ask: Any, arrived: Any):
@@ -57,12 +47,7 @@ def test_two_chats_that_begin_alike_stay_two_conversations(ask: Any, arrived: An
     for question in ("Left?", "Right?"):
         ask("Yes.", [user("Hi"), assistant("Hello!"), user(question)])
 
-    assert turns(arrived()) == [
-        ("S1", "C1", "Hi", "Hello!"),
-        ("S1", "C1", "Left?", "Yes."),
-        ("S2", "C2", "Hi", "Hello!"),
-        ("S2", "C2", "Right?", "Yes."),
-    ]
+    assert arrived() == chats([("Hi", "Hello!"), ("Left?", "Yes.")], [("Hi", "Hello!"), ("Right?", "Yes.")])
 
 
 def test_a_regenerated_and_an_edited_turn_continue_their_conversation(ask: Any, arrived: Any):
@@ -72,8 +57,8 @@ def test_a_regenerated_and_an_edited_turn_continue_their_conversation(ask: Any, 
     ask("Very well.", [*begun, user("How are you?")])
     ask("Blue.", [*begun, user("What colour is the sky?")])
 
-    assert {conversation for _, conversation, _, _ in turns(arrived())} == {"C1"}
-    assert len(turns(arrived())) == 4
+    again = [("How are you?", "Fine."), ("How are you?", "Very well."), ("What colour is the sky?", "Blue.")]
+    assert arrived() == chats([("Hi", "Hello!"), *again])
 
 
 LONG = "A sentence that is long enough to be told from the small talk of everybody else."
@@ -88,9 +73,9 @@ def chat(ask: Any, *questions: str, begun: Any = (), answer: str = LONG):
     return messages
 
 
-def conversations(arrived: Any):
-    """The conversation of each turn."""
-    return [(question, conversation) for _, conversation, question, _ in turns(arrived())]
+def answered(*questions: str):
+    """The turns that these questions make."""
+    return [(question, f"{question} {LONG}") for question in questions]
 
 
 def test_a_chat_that_is_cut_off_at_the_front_stays_one_conversation(ask: Any, arrived: Any):
@@ -98,8 +83,7 @@ def test_a_chat_that_is_cut_off_at_the_front_stays_one_conversation(ask: Any, ar
     for question in ("Four?", "Five?", "Six?"):
         messages = chat(ask, question, begun=[SYSTEM, *messages[-2:]])
 
-    assert {conversation for _, conversation in conversations(arrived)} == {"C1"}
-    assert len(turns(arrived())) == 6
+    assert arrived() == chats(answered("One?", "Two?", "Three?", "Four?", "Five?", "Six?"))
 
 
 def test_a_chat_that_is_summarised_at_the_front_stays_one_conversation(ask: Any, arrived: Any):
@@ -108,7 +92,7 @@ def test_a_chat_that_is_summarised_at_the_front_stays_one_conversation(ask: Any,
     chat(ask, "Four?", "Five?", begun=[summary, *messages[-4:]])
     chat(ask, "Six?", begun=[SYSTEM, user("So far: five."), assistant("Ok."), user("One more?"), assistant("Yes?")])
 
-    assert [conversation for _, conversation in conversations(arrived)] == ["C1"] * 5 + ["C2"]
+    assert arrived() == chats(answered("One?", "Two?", "Three?", "Four?", "Five?"), answered("Six?"))
 
 
 def test_a_chat_cut_off_at_the_front_goes_on_behind_its_greeting(ask: Any, arrived: Any):
@@ -119,15 +103,16 @@ def test_a_chat_cut_off_at_the_front_goes_on_behind_its_greeting(ask: Any, arriv
     chat(ask, "Eins?", begun=greeting)
     chat(ask, "Three?", begun=[*greeting, *first[-2:]])
 
-    shown = dict(conversations(arrived))
-    assert shown["Three?"] == shown["One?"] != shown["Eins?"]
+    assert arrived() == chats(
+        [("", "Welcome!"), *answered("One?", "Two?", "Three?")], [("", "Welcome!"), *answered("Eins?")]
+    )
 
 
 def test_small_talk_alone_does_not_lead_into_the_conversation_of_somebody_else(ask: Any, arrived: Any):
     ask("You are welcome.", [user("One?"), assistant("1"), user("Thanks")])
     ask("Bye.", [user("Two?"), assistant("2"), user("Thanks"), assistant("You are welcome."), user("Bye")])
 
-    assert [conversation for _, conversation in conversations(arrived)] == ["C1", "C2"]
+    assert arrived() == chats([("Thanks", "You are welcome.")], [("Bye", "Bye.")])
 
 
 def test_a_regenerated_turn_is_not_taken_for_another_chat_that_was_cut_off(ask: Any, arrived: Any):
@@ -135,7 +120,8 @@ def test_a_regenerated_turn_is_not_taken_for_another_chat_that_was_cut_off(ask: 
     ask("Once more.", messages[:-1])
     chat(ask, "Three, but another?", begun=messages[:4])
 
-    assert {conversation for _, conversation in conversations(arrived)} == {"C1"}
+    again = [("Three?", "Once more."), *answered("Three, but another?")]
+    assert arrived() == chats([*answered("One?", "Two?", "Three?"), *again])
 
 
 def test_chats_with_the_same_words_at_once_are_not_mixed(provider: Any, client: Client, arrived: Any, say: Any):
@@ -151,8 +137,8 @@ def test_chats_with_the_same_words_at_once_are_not_mixed(provider: Any, client: 
     for stream in streams:
         list(stream)
 
-    shown = dict(conversations(arrived))
-    assert {shown["Left?"], shown["Right?"]} == {"C1", "C2"}
+    left, right = ({**STREAMED, "user": question, "assistant": "Yes."} for question in ("Left?", "Right?"))
+    assert arrived() == chats([("Hi", "Hello!"), left], [("Hi", "Hello!"), right])
 
 
 def test_a_refusal_is_recognised_in_the_next_request(provider: Any, client: Client, arrived: Any, say: Any):
@@ -162,14 +148,14 @@ def test_a_refusal_is_recognised_in_the_next_request(provider: Any, client: Clie
     first = recording.chat.completions.create(model="tiny", messages=[user("Do harm")])
     recording.chat.completions.create(model="tiny", messages=[user("Do harm"), first.choices[0].message, user("Ok")])
 
-    assert turns(arrived()) == [("S1", "C1", "Do harm", "No."), ("S1", "C1", "Ok", "Bye.")]
+    assert arrived() == chats([("Do harm", "No."), ("Ok", "Bye.")])
 
 
 def test_an_answer_whose_outer_spaces_the_app_takes_off_is_recognised(ask: Any, arrived: Any):
     ask(" Hi there\n", [user("Hello?")])
     ask("Bye.", [user("Hello?"), assistant("Hi there"), user("Bye?")])
 
-    assert turns(arrived()) == [("S1", "C1", "Hello?", " Hi there\n"), ("S1", "C1", "Bye?", "Bye.")]
+    assert arrived() == chats([("Hello?", " Hi there\n"), ("Bye?", "Bye.")])
 
 
 def test_two_pictures_with_one_question_are_two_messages(ask: Any, arrived: Any):
@@ -181,7 +167,9 @@ def test_two_pictures_with_one_question_are_two_messages(ask: Any, arrived: Any)
     ask("A thing.", [picture("data:dog")])
     ask("Dogs.", [picture("data:dog"), assistant("A thing."), user("What do you like?")])
 
-    assert turns(arrived())[2][:2] == ("S2", "C2")
+    assert arrived() == chats(
+        [("What?\n[image]", "A thing.")], [("What?\n[image]", "A thing."), ("What do you like?", "Dogs.")]
+    )
 
 
 def test_headers_name_whose_and_which_conversation_it_is_and_never_leave(ask: Any, arrived: Any, provider: Any):
@@ -199,24 +187,19 @@ def test_headers_name_whose_and_which_conversation_it_is_and_never_leave(ask: An
     sent = provider.requests[0].headers
     assert sent["x-other"] == "kept"
     assert not [name for name in sent if name.startswith("x-mindlytics")]
-    turn = arrived()[-1]
-    assert (turn["user_id"], turn["device_id"], turn["session"], turn["conversation"]) == (
-        "ann",
-        "phone",
-        "visit",
-        "chat",
-    )
+    ids = {"user_id": "ann", "device_id": "phone", "session": "visit"}
+    # A session that the app names is the app's to start.
+    assert arrived() == [{**event, "conversation": "chat"} for event in chats([("Hi", "Hello!")], **ids)[1:]]
 
 
 def test_headers_that_a_client_always_sends_name_them_too(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers(say.completion(), say.completion())
     always = wrap(provider.client(default_headers={"X-Mindlytics-User-Id": "ann", "X-Own": "1"}), client=client)
-    for user in ("ann", "bob"):
-        given = {"extra_headers": {"x-mindlytics-user-id": "bob"}} if user == "bob" else {}
-        always.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "Hello?"}], **given)
+    for given in ({}, {"extra_headers": {"x-mindlytics-user-id": "bob"}}):
+        always.chat.completions.create(model="tiny", messages=QUESTION, **given)
 
-    turns = [event for event in arrived() if event["event"] == "Conversation Turn"]
-    assert [turn["user_id"] for turn in turns] == ["ann", "bob"]
+    of_ann, of_bob = (chats([TURN], [TURN], user_id=name) for name in ("ann", "bob"))
+    assert arrived() == [*of_ann[:3], *of_bob[3:]]
     for request in provider.requests:
         assert request.headers["x-own"] == "1"
         assert not any("mindlytics" in name for name in request.headers)
@@ -244,7 +227,7 @@ def test_our_headers_never_leave_with_a_request_that_is_not_recorded(provider: A
 )
 def test_the_user_that_the_app_names_is_the_user(ask: Any, arrived: Any, given: Any, known_as: Any):
     ask("Hello!", [user("Hi")], **given)
-    assert {event["user_id"] for event in arrived()} == {known_as}
+    assert arrived() == chats([("Hi", "Hello!")], user_id=known_as)
 
 
 def test_the_same_words_of_two_users_are_two_conversations(ask: Any, arrived: Any):
@@ -252,7 +235,8 @@ def test_the_same_words_of_two_users_are_two_conversations(ask: Any, arrived: An
         ask("Hello!", [user("Hi")], user=name)
     ask("Bye.", [user("Hi"), assistant("Hello!"), user("Bye")], user="bob")
 
-    assert turns(arrived())[2][:2] == ("S2", "C2")
+    of_ann, of_bob = (chats([("Hi", "Hello!")], [("Hi", "Hello!"), ("Bye", "Bye.")], user_id=n) for n in ("ann", "bob"))
+    assert arrived() == [*of_ann[:3], *of_bob[3:]]
 
 
 def test_ids_given_to_wrap_stand_behind_those_of_scope_and_call(provider: Any, client: Client, arrived: Any, say: Any):
@@ -269,10 +253,12 @@ def test_ids_given_to_wrap_stand_behind_those_of_scope_and_call(provider: Any, c
     with mindlytics_core.conversation(user_id="of-scope"):
         ask(extra_headers={"X-Mindlytics-User-Id": "of-call"})
 
-    told = [event for event in arrived() if event["event"] == "Conversation Turn"]
-    assert [turn["user_id"] for turn in told] == ["of-wrap", "of-scope", "of-call"]
-    assert {turn["device_id"] for turn in told} == {"phone"}
-    assert {turn["assistant_id"] for turn in told} == {"helper"}
+    turn = {**TURN, "user": "Hi", "assistant": "Hello!", "assistant_id": "helper"}
+    told = chats([turn], [turn], [turn], are_ended=True, device_id="phone")
+    # The scopes are over.
+    del told[3:5]
+    names = ["of-wrap"] * 3 + ["of-scope"] * 5 + ["of-call"] * 5
+    assert arrived() == [{**event, "user_id": name} for event, name in zip(told, names, strict=True)]
 
 
 def test_a_scope_is_one_conversation_that_ends_with_its_block(ask: Any, arrived: Any):
@@ -280,15 +266,8 @@ def test_a_scope_is_one_conversation_that_ends_with_its_block(ask: Any, arrived:
         ask("Hello!", [user("Hi")])
         ask("Bye.", [user("Bye")])
 
-    assert [event["event"] for event in arrived()] == [
-        "start_session",
-        "Conversation Started",
-        "Conversation Turn",
-        "Conversation Turn",
-        "Conversation Ended",
-        "end_session",
-    ]
-    assert {event["conversation"] for event in arrived() if "conversation" in event} == {"chat"}
+    begun, *rest, over = chats([("Hi", "Hello!"), ("Bye", "Bye.")], are_ended=True)
+    assert arrived() == [begun, *({**event, "conversation": "chat"} for event in rest), over]
 
 
 def test_a_call_that_somebody_else_records_is_left_alone(ask: Any, arrived: Any):
@@ -298,11 +277,11 @@ def test_a_call_that_somebody_else_records_is_left_alone(ask: Any, arrived: Any)
     running.clear()
     ask("Hello!", [user("Again")])
 
-    assert turns(arrived()) == [("S1", "C1", "Again", "Hello!")]
+    assert arrived() == chats([("Again", "Hello!")])
 
 
 def test_an_assistant_that_speaks_first_answers_nobody(ask: Any, arrived: Any):
     ask("Welcome!", [SYSTEM])
     ask("Here.", [SYSTEM, assistant("Welcome!"), user("Where?")])
 
-    assert turns(arrived()) == [("S1", "C1", "", "Welcome!"), ("S1", "C1", "Where?", "Here.")]
+    assert arrived() == chats([("", "Welcome!"), ("Where?", "Here.")])

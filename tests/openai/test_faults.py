@@ -5,11 +5,10 @@ from typing import Any
 
 import openai
 import pytest
+from openai_chat import FAILED, OPENED, QUESTION
 
 from mindlytics_core import Client
 from mindlytics_openai import _call, _chat, _recording, _response_hooks, _settings, _stream, wrap
-
-QUESTION = [{"role": "user", "content": "Hello?"}]
 
 STEPS = [
     (_call, "without_ids"),
@@ -83,8 +82,7 @@ def test_a_stream_that_could_not_be_read_is_a_failure_of_ours_and_not_an_interru
 
     assert len(list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))) == 4
 
-    last = arrived()[-1]
-    assert (last["event"], last["error"]) == ("Turn Failed", "UnreadableAnswer")
+    assert arrived() == [*OPENED, {**FAILED, "error": "UnreadableAnswer"}]
 
 
 def test_a_fault_is_counted_and_its_exchange_closed(  # noqa: PLR0917  # fixtures are given by name
@@ -96,8 +94,7 @@ def test_a_fault_is_counted_and_its_exchange_closed(  # noqa: PLR0917  # fixture
     recording.chat.completions.create(model="tiny", messages=QUESTION)
 
     assert client.stats().faults["openai.answer"] >= 1
-    last = arrived()[-1]
-    assert (last["event"], last["error"]) == ("Turn Failed", "UnreadableAnswer")
+    assert arrived() == [*OPENED, {**FAILED, "error": "UnreadableAnswer"}]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +136,5 @@ def test_an_answer_that_is_none_is_a_failed_turn(provider: Any, client: Client, 
     provider.answers(body)
     wrap(provider.client(), client=client).chat.completions.create(model="tiny", messages=QUESTION)
 
-    last = arrived()[-1]
     error = "UnreadableAnswer" if body == "<html>" else "NoAnswer"
-    assert (last["event"], last["error"]) == ("Turn Failed", error)
+    assert arrived() == [*OPENED, {**FAILED, "error": error}]

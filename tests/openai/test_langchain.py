@@ -5,6 +5,7 @@ from typing import Any
 
 import openai
 import pytest
+from openai_chat import ENDED, FAILED, OPENED, STREAMED, TURN, chats, without_usage
 
 from mindlytics_core import Client
 from mindlytics_langchain import MindlyticsHandler
@@ -23,25 +24,17 @@ def model(provider: Any, client: Client, **options: Any):
     return made, asked
 
 
-def turns(found: Any):
-    return [
-        (event["user"], event["assistant"], event["prompt_tokens"])
-        for event in found
-        if event["event"] == "Conversation Turn"
-    ]
-
-
 def test_an_invocation_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers(say.completion())
     assert model(provider, client)[0].invoke("Hello?").content == "Hi there"
-    assert turns(arrived()) == [("Hello?", "Hi there", 7)]
+    assert arrived() == [*OPENED, TURN]
 
 
 def test_a_stream_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers(say.spoken("Hi ", "there"))
     chunks = list(model(provider, client)[0].stream("Hello?"))
     assert "".join(chunk.content for chunk in chunks) == "Hi there"
-    assert turns(arrived()) == [("Hello?", "Hi there", 7)]
+    assert arrived() == [*OPENED, STREAMED]
 
 
 async def _read(stream: Any) -> str:
@@ -66,24 +59,15 @@ def test_with_a_handler_on_top_the_call_is_recorded_once(
     asked, _ = model(provider, client)
     assert WAYS[way](asked, {"callbacks": [MindlyticsHandler(client=client)]}) == "Hi there"
 
-    inside = {"session": "S1", "conversation": "C1"}
-    turn = {**inside, "event": "Conversation Turn", "turn": "T1", "user": "Hello?", "assistant": "Hi there"}
     # (A stream that LangChain has not asked for its usage has none.)
-    told = {"time_to_first_token_ms": "ms"} if streams else {"prompt_tokens": 7, "completion_tokens": 3}
-    assert arrived() == [
-        {"event": "start_session", "session": "S1"},
-        {"event": "Conversation Started", **inside},
-        {**turn, "latency_ms": "ms", "model": "tiny-1", **told},
-        {"event": "Conversation Ended", **inside},
-        {"event": "end_session", "session": "S1"},
-    ]
+    assert arrived() == [*OPENED, without_usage(STREAMED) if streams else TURN, *ENDED]
 
 
 def test_a_failure_beneath_a_handler_is_recorded_once(provider: Any, client: Client, arrived: Any):
     provider.answers((404, {"error": {"message": "no such model"}}))
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.NotFoundError) as caught:
         model(provider, client, max_retries=0)[0].invoke("Hello?", {"callbacks": [MindlyticsHandler(client=client)]})
-    assert [event["event"] for event in arrived()].count("Turn Failed") == 1
+    assert arrived() == [*OPENED, {**FAILED, "model": "tiny", "error": caught.type.__name__}, *ENDED]
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
@@ -96,5 +80,5 @@ def test_what_the_app_asks_by_itself_while_a_stream_is_read_is_recorded_too(
         if number == after:
             beneath.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "Is this fine?"}])
 
-    said = {event["user"]: event["assistant"] for event in arrived() if event["event"] == "Conversation Turn"}
-    assert said == {"Hello?": "Hi there", "Is this fine?": "It is."}
+    of_handler, of_wrap = [without_usage(STREAMED)], [("Is this fine?", "It is.")]
+    assert arrived() == [*chats(of_handler, are_ended=True), *chats(of_handler, of_wrap)[3:]]

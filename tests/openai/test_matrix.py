@@ -11,19 +11,14 @@ from typing import Any
 
 import openai
 import pytest
+from openai_chat import FAILED, OPENED, QUESTION, TURN, USED, without_usage
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
 
-CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hello?"}]}
+CHAT = {"model": "tiny", "messages": QUESTION}
 RESPONSE = {"model": "tiny", "input": "Hello?"}
 LEGACY = {"model": "tiny", "prompt": "Hello?"}
-OPENED = [
-    {"event": "start_session", "session": "S1"},
-    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
-]
-BASE = {"session": "S1", "conversation": "C1", "turn": "T1", "latency_ms": "ms", "user": "Hello?"}
-USED = {"prompt_tokens": 7, "completion_tokens": 3}
 
 
 @dataclass(frozen=True)
@@ -261,22 +256,19 @@ async def abandon(surface: Surface, client: Any) -> None:
 
 
 def expected(surface: Surface, ending: str) -> list[Any]:
-    failed = {**BASE, "event": "Turn Failed"}
     if ending == "error":
-        return [*OPENED, {**failed, "error": "InternalServerError"}]
+        return [*OPENED, {**FAILED, "error": "InternalServerError"}]
     if ending == "cancelled" and not surface.is_stream:
-        return [*OPENED, {**failed, "error": "CancelledError"}]
+        return [*OPENED, {**FAILED, "error": "CancelledError"}]
     if ending == "tool call":
         return OPENED
     if ending == "length" and surface.is_parsed_strictly:
-        return [*OPENED, {**failed, "model": "tiny-1", **USED, "error": "LengthFinishReasonError"}]
-    turn = {**BASE, "event": "Conversation Turn", "model": "tiny-1"}
-    if surface.is_stream:
-        turn["time_to_first_token_ms"] = "ms"
+        return [*OPENED, {**FAILED, "model": "tiny-1", **USED, "error": "LengthFinishReasonError"}]
+    turn = {**TURN, "time_to_first_token_ms": "ms"} if surface.is_stream else TURN
     if ending in ANSWERED:
-        used = USED if surface.tells_usage else {}
-        return [*OPENED, {**turn, **used, "assistant": "No." if ending == "refusal" else "Hi there"}]
-    return [*OPENED, {**turn, "assistant": "Hi ", "interrupted": True}]
+        answered = turn if surface.tells_usage else without_usage(turn)
+        return [*OPENED, {**answered, "assistant": "No." if ending == "refusal" else "Hi there"}]
+    return [*OPENED, {**without_usage(turn), "assistant": "Hi ", "interrupted": True}]
 
 
 @pytest.fixture(scope="module", autouse=True)

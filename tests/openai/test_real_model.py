@@ -6,6 +6,7 @@ from typing import Any
 import openai
 import pydantic
 import pytest
+from openai_chat import INSIDE, OPENED, STREAMED, without_usage
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
@@ -26,12 +27,6 @@ WEATHER = {
     },
 }
 IN_PARIS = [{"role": "user", "content": "What is the weather in Paris?"}]
-
-INSIDE = {"session": "S1", "conversation": "C1", "turn": "T1"}
-OPENED = [
-    {"event": "start_session", "session": "S1"},
-    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
-]
 
 
 class City(pydantic.BaseModel):
@@ -117,7 +112,11 @@ def test_a_stream_that_was_not_asked_for_its_usage_tells_it_to_us_alone(clients:
     )
 
     assert plain == recording
-    assert arrived()[-1]["completion_tokens"] > 0
+    *begun, told = arrived()
+    text = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in plain)
+    said = {"user": HELLO[0]["content"], "assistant": text, "model": SETTINGS["model"]}
+    assert [*begun, without_usage(told)] == [*OPENED, {**without_usage(STREAMED), **said}]
+    assert told["completion_tokens"] > 0
 
 
 def as_any_other(chunk: Any) -> Any:
@@ -135,16 +134,15 @@ def test_the_first_of_two_choices(clients: Any, arrived: Any):
 def test_two_turns_are_one_conversation(clients: Any, arrived: Any):
     _, recording = clients()
     messages: list[Any] = []
-    for question in (HELLO[0]["content"], "And of Italy?"):
+    turns = []
+    for number, question in enumerate((HELLO[0]["content"], "And of Italy?"), start=1):
         messages.append({"role": "user", "content": question})
         answer = recording.chat.completions.create(messages=messages, **SETTINGS)
-        messages.append({"role": "assistant", "content": answer.choices[0].message.content})
+        text = answer.choices[0].message.content
+        messages.append({"role": "assistant", "content": text})
+        turns.append(turn(text, answer.usage, user=question, turn=f"T{number}"))
 
-    assert [(event["event"], event["conversation"]) for event in arrived()[1:]] == [
-        ("Conversation Started", "C1"),
-        ("Conversation Turn", "C1"),
-        ("Conversation Turn", "C1"),
-    ]
+    assert arrived() == [*OPENED, *turns]
 
 
 def hold_tool_loop(asked: Any) -> Any:

@@ -4,20 +4,20 @@ import json
 from typing import Any
 
 import openai
+import openai_chat
 import pydantic
 import pytest
 from helpers import events as sent_to
+from helpers import readable
+from openai_chat import ENDED, INSIDE, OPENED, chats, without_usage
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
 
-OPENED = [
-    {"event": "start_session", "session": "S1"},
-    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
-]
-BASE = {"session": "S1", "conversation": "C1", "turn": "T1", "latency_ms": "ms", "user": "Hello?", "model": "tiny-1"}
-USED = {"prompt_tokens": 7, "completion_tokens": 3, "cached_tokens": 5, "reasoning_tokens": 2}
-TURN = {**BASE, "event": "Conversation Turn", "assistant": "Hi there", **USED}
+BASE = {**openai_chat.BASE, "model": "tiny-1"}
+FAILED = {**BASE, "event": "Turn Failed"}
+USED = {**openai_chat.USED, "cached_tokens": 5, "reasoning_tokens": 2}
+TURN = {**openai_chat.TURN, **USED}
 STREAMED = {**TURN, "time_to_first_token_ms": "ms"}
 TOOLS = [{"type": "function", "name": name, "parameters": {}, "strict": False} for name in ("clock", "weather")]
 USAGE = {
@@ -98,7 +98,7 @@ async def test_an_async_streamed_response_is_one_turn(provider: Any, client: Cli
     [
         ("response.incomplete", STREAMED),
         ("response.failed", {**STREAMED, "interrupted": True}),
-        (None, {**BASE, "event": "Conversation Turn", "assistant": "Hi there", "time_to_first_token_ms": "ms"}),
+        (None, without_usage(STREAMED)),
     ],
 )
 def test_streams_that_end_otherwise(provider: Any, recording: Any, arrived: Any, say: Any, last: Any, recorded: Any):  # noqa: PLR0917  # fixtures are given by name
@@ -116,14 +116,14 @@ def test_a_stream_that_ends_with_an_error_of_the_server_s(
     seen = list(recording.responses.create(model="tiny", input="Hello?", stream=True))
     assert seen[-1].type == "error"
 
-    turn = {"assistant": "Hi ", "interrupted": True, "time_to_first_token_ms": "ms", "event": "Conversation Turn"}
-    assert arrived() == [*OPENED, {**BASE, **(turn if texts else {"event": "Turn Failed", "error": "ResponseError"})}]
+    turn = {**without_usage(STREAMED), "assistant": "Hi ", "interrupted": True}
+    assert arrived() == [*OPENED, turn if texts else {**FAILED, "error": "ResponseError"}]
 
 
 def test_a_response_that_failed_is_a_failed_turn(provider: Any, recording: Any, arrived: Any):
     provider.answers(response(status="failed", error={"code": "server_error", "message": "sorry"}))
     recording.responses.create(model="tiny", input="Hello?")
-    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "ResponseFailed", **USED}]
+    assert arrived() == [*OPENED, {**FAILED, "error": "ResponseFailed", **USED}]
 
 
 def test_a_stream_closed_early_keeps_what_was_seen(provider: Any, recording: Any, arrived: Any, say: Any):
@@ -131,8 +131,7 @@ def test_a_stream_closed_early_keeps_what_was_seen(provider: Any, recording: Any
     with recording.responses.create(model="tiny", input="Hello?", stream=True) as stream:
         next(stream)
         next(stream)
-    seen = {name: value for name, value in STREAMED.items() if not name.endswith("_tokens")}
-    assert arrived() == [*OPENED, {**seen, "assistant": "Hi ", "interrupted": True}]
+    assert arrived() == [*OPENED, {**without_usage(STREAMED), "assistant": "Hi ", "interrupted": True}]
 
 
 def test_the_stream_helper_works_as_before(provider: Any, recording: Any, arrived: Any, say: Any):
@@ -204,15 +203,14 @@ def test_a_conversation_on_the_server_is_the_conversation(
     provider.answers(response(message("Hi there")), response(message("Hi there")))
     for _ in range(2):
         recording.responses.create(model="tiny", input="Hello?", conversation=conversation)
-    found = arrived()
-    assert len(found) == 4
-    assert {event["conversation"] for event in found if "conversation" in event} == {"conv_1"}
+    turns = ({**TURN, "turn": turn, "conversation": "conv_1"} for turn in ("T1", "T2"))
+    assert arrived() == [OPENED[0], {**OPENED[1], "conversation": "conv_1"}, *turns]
 
 
 FUNCTION = {"event": "Conversation Function", "name": "clock", "args": "{}", "result": "ten", "runtime": "ms"}
 LOOP = [
     *OPENED,
-    {**FUNCTION, **{name: BASE[name] for name in ("session", "conversation", "turn")}},
+    {**FUNCTION, **INSIDE},
     {**TURN, **{name: 2 * count for name, count in USED.items()}},
 ]
 
@@ -244,8 +242,7 @@ def test_an_answer_to_an_earlier_response_is_in_its_conversation(provider: Any, 
         given = {"previous_response_id": before} if before else {}
         recording.responses.create(model="tiny", input="Hello?", **given)
 
-    turns = [event["conversation"] for event in arrived() if event["event"] == "Conversation Turn"]
-    assert sorted(turns) == ["C1", "C1", "C1", "C2"]
+    assert arrived() == chats([TURN] * 3, [TURN])
 
 
 def test_two_answers_to_the_same_earlier_response_are_in_its_conversation(provider: Any, recording: Any, arrived: Any):
@@ -254,7 +251,7 @@ def test_two_answers_to_the_same_earlier_response_are_in_its_conversation(provid
         given = {"previous_response_id": before} if before else {}
         recording.responses.create(model="tiny", input="Hello?", **given)
 
-    assert [event["event"] for event in arrived()].count("Conversation Started") == 1
+    assert arrived() == chats([TURN] * 3)
 
 
 def test_an_answer_to_a_stream_that_was_left_is_in_its_conversation(
@@ -266,9 +263,8 @@ def test_an_answer_to_a_stream_that_was_left_is_in_its_conversation(
         assert next(stream).delta == "Hi "
     recording.responses.create(model="tiny", input="Bye?", previous_response_id="r1")
 
-    found = arrived()
-    assert [event["event"] for event in found].count("Conversation Started") == 1
-    assert [event.get("interrupted") for event in found[-2:]] == [True, None]
+    left = {**without_usage(STREAMED), "assistant": "Hi ", "interrupted": True}
+    assert arrived() == [*OPENED, left, {**TURN, "turn": "T2", "user": "Bye?", "assistant": "Bye"}]
 
 
 def test_a_tool_loop_that_the_server_keeps_is_found_by_its_name_or_its_items_once(
@@ -282,9 +278,7 @@ def test_a_tool_loop_that_the_server_keeps_is_found_by_its_name_or_its_items_onc
     provider.answers(response(message("Hi there"), response_id="r3"))
     recording.responses.create(model="tiny", input="And?", previous_response_id="r1", tools=TOOLS)
 
-    found = arrived()
-    assert found[:4] == LOOP
-    assert (found[4]["conversation"], found[4]["turn"], found[4]["user"]) == ("C1", "T2", "And?")
+    assert arrived() == [*LOOP, {**TURN, "turn": "T2", "user": "And?"}]
 
 
 def test_a_tool_loop_that_names_the_response_before_it_and_repeats_its_items_is_one_turn(
@@ -326,7 +320,7 @@ def test_a_background_job_that_was_cancelled_is_a_failed_turn(provider: Any, rec
     with pytest.raises(openai.InternalServerError):
         recording.responses.retrieve(job.id)
     recording.responses.cancel(job.id)
-    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "ResponseCancelled"}]
+    assert arrived() == [*OPENED, {**FAILED, "error": "ResponseCancelled"}]
 
 
 def test_a_background_job_is_one_turn_when_it_is_fetched_as_a_stream(
@@ -385,15 +379,9 @@ def test_a_background_job_that_nobody_fetches_ends_with_its_conversation(  # noq
         recording.responses.create(**given)
     client.close(5)
 
-    ended = [event for event in sent_to(service) if event["type"] == "track"][1:]
-    assert [event["event"] for event in ended] == [
-        "Conversation Turn" if shown else "Turn Failed",
-        "Conversation Ended",
-    ]
-    properties = ended[0]["properties"]
-    outcome = ("error", "NoAnswer") if not shown else ("interrupted", True)
-    assert outcome in properties.items()
-    assert properties.get("assistant", "") == shown
+    unseen = {**FAILED, "error": "NoAnswer"}
+    seen = {**without_usage(STREAMED), "assistant": "Hi ", "interrupted": True}
+    assert readable(sent_to(service)) == [*OPENED, seen if shown else unseen, *ENDED]
 
 
 def test_what_is_done_with_a_background_job_besides_fetching_it_leaves_it_waiting(

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import importlib
 import os
 import threading
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 from helpers import events, readable
+from openai_chat import BASE, ENDED, FAILED, OPENED, QUESTION, STREAMED, http, without_usage
 from programs import run
 from provider import ENDLESS
 from provider import Provider as Loopback
@@ -17,24 +17,10 @@ from provider import Provider as Loopback
 from mindlytics_core import Client
 from mindlytics_openai import wrap
 
-#: The HTTP library that the installed openai is made with.
-http = importlib.import_module(openai._base_client.URL.__module__.partition(".")[0])
-
-QUESTION = [{"role": "user", "content": "Hello?"}]
-OPENED = [
-    {"event": "start_session", "session": "S1"},
-    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
-]
-ENDED = [
-    {"event": "Conversation Ended", "session": "S1", "conversation": "C1"},
-    {"event": "end_session", "session": "S1"},
-]
-BASE = {"session": "S1", "conversation": "C1", "turn": "T1", "latency_ms": "ms", "user": "Hello?"}
-SEEN = {**BASE, "event": "Conversation Turn", "time_to_first_token_ms": "ms", "model": "tiny-1"}
-WHOLE = {**SEEN, "assistant": "Hi there", "prompt_tokens": 7, "completion_tokens": 3}
-WHOLE_WITHOUT_USAGE = {**SEEN, "assistant": "Hi there"}
-PARTIAL = {**SEEN, "assistant": "Hi ", "interrupted": True}
-FAILED = {**BASE, "event": "Turn Failed", "model": "tiny-1"}
+WHOLE_WITHOUT_USAGE = without_usage(STREAMED)
+PARTIAL = {**WHOLE_WITHOUT_USAGE, "assistant": "Hi ", "interrupted": True}
+#: A stream that ended before any text, but not before the model was known.
+BEGUN = {**FAILED, "model": "tiny-1"}
 
 
 def streamed(client: Client):
@@ -57,7 +43,7 @@ def test_read_with_next_to_the_end(recording: Any, arrived: Any):
     stream = streamed(recording)
     while next(stream, None):
         pass
-    assert arrived() == [*OPENED, WHOLE]
+    assert arrived() == [*OPENED, STREAMED]
 
 
 def test_closed_after_the_first_text(recording: Any, arrived: Any):
@@ -110,15 +96,14 @@ def test_left_by_break_and_let_go(recording: Any, arrived: Any):
 def test_never_read(recording: Any, arrived: Any):
     streamed(recording)
     gc.collect()
-    failed = {name: value for name, value in FAILED.items() if name != "model"}
-    assert arrived() == [*OPENED, {**failed, "error": "Interrupted"}]
+    assert arrived() == [*OPENED, {**FAILED, "error": "Interrupted"}]
 
 
 def test_closed_before_any_text(recording: Any, arrived: Any):
     stream = streamed(recording)
     next(stream)
     stream.close()
-    assert arrived() == [*OPENED, {**FAILED, "error": "Interrupted"}]
+    assert arrived() == [*OPENED, {**BEGUN, "error": "Interrupted"}]
 
 
 def test_closing_twice_and_after_the_end_changes_nothing(recording: Any, arrived: Any):
@@ -127,7 +112,7 @@ def test_closing_twice_and_after_the_end_changes_nothing(recording: Any, arrived
     stream.close()
     stream.close()
     assert "close" not in vars(stream.response)
-    assert arrived() == [*OPENED, WHOLE]
+    assert arrived() == [*OPENED, STREAMED]
 
 
 def test_broken_off_by_the_network(provider: Any, client: Client, arrived: Any, say: Any):
@@ -147,7 +132,7 @@ def test_broken_off_before_any_text(provider: Any, client: Client, arrived: Any,
     with pytest.raises((openai.APIConnectionError, http.ReadError)) as caught:
         list(stream)
 
-    assert arrived() == [*OPENED, {**FAILED, "error": type(caught.value).__name__}]
+    assert arrived() == [*OPENED, {**BEGUN, "error": type(caught.value).__name__}]
 
 
 def test_an_error_sent_in_the_middle(provider: Any, client: Client, arrived: Any, say: Any):
@@ -169,7 +154,7 @@ def test_ended_without_a_word_about_why(provider: Any, client: Client, arrived: 
 def test_cut_by_the_length(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers([say.chunk("Hi "), say.chunk("there", finish="length")])
     list(streamed(wrap(provider.client(), client=client)))
-    assert arrived() == [*OPENED, WHOLE]
+    assert arrived() == [*OPENED, STREAMED]
 
 
 async def test_an_async_stream_closed_early(recording_async: Any, arrived: Any):
@@ -190,8 +175,7 @@ async def test_an_async_stream_left_by_its_with_block(recording_async: Any, arri
 async def test_an_async_stream_never_read(recording_async: Any, arrived: Any):
     stream = await streamed(recording_async)
     await stream.close()
-    failed = {name: value for name, value in FAILED.items() if name != "model"}
-    assert arrived() == [*OPENED, {**failed, "error": "Interrupted"}]
+    assert arrived() == [*OPENED, {**FAILED, "error": "Interrupted"}]
 
 
 async def test_an_async_stream_cancelled_while_it_waits(provider: Any, client: Client, arrived: Any, say: Any):
@@ -231,8 +215,7 @@ async def test_an_async_stream_cancelled_before_any_text(provider: Any, client: 
     with pytest.raises(asyncio.CancelledError):
         await reading
 
-    failed = {name: value for name, value in FAILED.items() if name != "model"}
-    assert arrived() == [*OPENED, {**failed, "error": "CancelledError"}]
+    assert arrived() == [*OPENED, {**FAILED, "error": "CancelledError"}]
 
 
 async def test_a_call_cancelled_while_it_waits_for_its_answer(client: Client, arrived: Any):
@@ -250,7 +233,7 @@ async def test_a_call_cancelled_while_it_waits_for_its_answer(client: Client, ar
     with pytest.raises(asyncio.CancelledError):
         await calling
 
-    assert arrived() == [*OPENED, {**BASE, "event": "Turn Failed", "error": "CancelledError"}]
+    assert arrived() == [*OPENED, {**FAILED, "error": "CancelledError"}]
 
 
 def test_a_read_that_is_refused_because_another_thread_reads_does_not_end_the_stream(
@@ -352,7 +335,7 @@ def test_a_forked_child_that_lets_go_of_a_stream_records_nothing_of_it(service: 
         )
     assert (program.returncode, program.stderr) == (0, "")
     said = {"assistant": "On its way.", "model": "tiny"}
-    assert readable(events(service)) == [*OPENED, {**WHOLE, **said}, *ENDED]
+    assert readable(events(service)) == [*OPENED, {**STREAMED, **said}, *ENDED]
 
 
 @pytest.mark.parametrize("is_stream", [True, False])

@@ -4,17 +4,14 @@ import json
 from typing import Any
 
 import openai
+import openai_chat
 import pytest
+from openai_chat import ENDED, INSIDE, OPENED, USED
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
 
 USER = {"role": "user", "content": "Weather in Oslo and Bergen?"}
-OPENED = [
-    {"event": "start_session", "session": "S1"},
-    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
-]
-INSIDE = {"session": "S1", "conversation": "C1", "turn": "T1"}
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("weather", "clock")]
 CALLS = [
     {
@@ -28,15 +25,13 @@ CALLS = [
     for city, result in (("Oslo", "rain"), ("Bergen", "more rain"))
 ]
 TURN = {
-    **INSIDE,
-    "event": "Conversation Turn",
-    "latency_ms": "ms",
-    "user": "Weather in Oslo and Bergen?",
+    **openai_chat.TURN,
+    "user": USER["content"],
     "assistant": "It rains.",
-    "model": "tiny-1",
     "prompt_tokens": 14,
     "completion_tokens": 6,
 }
+FAILED = {**openai_chat.FAILED, "user": USER["content"], "model": "tiny-1", **USED}
 
 
 @pytest.fixture
@@ -148,8 +143,8 @@ def test_the_chat_goes_on_after_a_tool_loop(provider: Any, client: Client, arriv
     messages += [{"role": "assistant", "content": "It rains."}, {"role": "user", "content": "Thanks"}]
     recording.chat.completions.create(model="tiny", messages=messages, tools=TOOLS)
 
-    second = {**TURN, "turn": "T2", "user": "Thanks", "assistant": "You are welcome."}
-    assert arrived() == [*OPENED, *CALLS, TURN, {**second, "prompt_tokens": 7, "completion_tokens": 3}]
+    second = {**TURN, "turn": "T2", "user": "Thanks", "assistant": "You are welcome.", **USED}
+    assert arrived() == [*OPENED, *CALLS, TURN, second]
 
 
 def test_a_loop_that_fails_is_a_failed_turn_with_its_function_calls(
@@ -164,9 +159,7 @@ def test_a_loop_that_fails_is_a_failed_turn_with_its_function_calls(
             model="tiny", messages=with_results(asking["choices"][0]["message"]), tools=TOOLS
         )
 
-    failed = {name: value for name, value in TURN.items() if name != "assistant"}
-    failed |= {"event": "Turn Failed", "error": "InternalServerError", "prompt_tokens": 7, "completion_tokens": 3}
-    assert arrived() == [*OPENED, *CALLS, failed]
+    assert arrived() == [*OPENED, *CALLS, {**FAILED, "error": "InternalServerError"}]
 
 
 def test_a_loop_without_an_end_fails_when_the_client_closes(provider: Any, client: Client, arrived: Any, asking: Any):
@@ -176,14 +169,7 @@ def test_a_loop_without_an_end_fails_when_the_client_closes(provider: Any, clien
     recording.chat.completions.create(model="tiny", messages=[USER], tools=TOOLS)
     client.close()
 
-    failed = {name: value for name, value in TURN.items() if name != "assistant"}
-    failed |= {"event": "Turn Failed", "error": "NoAnswer", "prompt_tokens": 7, "completion_tokens": 3}
-    assert arrived() == [
-        *OPENED,
-        failed,
-        {"event": "Conversation Ended", "session": "S1", "conversation": "C1"},
-        {"event": "end_session", "session": "S1"},
-    ]
+    assert arrived() == [*OPENED, {**FAILED, "error": "NoAnswer"}, *ENDED]
 
 
 def test_the_only_tool_forced_is_structured_output(provider: Any, client: Client, arrived: Any, say: Any):
@@ -193,7 +179,7 @@ def test_the_only_tool_forced_is_structured_output(provider: Any, client: Client
     forced = {"type": "function", "function": {"name": "weather"}}
     recording.chat.completions.create(model="tiny", messages=[USER], tools=TOOLS[:1], tool_choice=forced)
 
-    assert arrived() == [*OPENED, {**TURN, "assistant": '{"city": "Oslo"}', "prompt_tokens": 7, "completion_tokens": 3}]
+    assert arrived() == [*OPENED, {**TURN, "assistant": '{"city": "Oslo"}', **USED}]
 
 
 def test_the_old_form_of_tools_is_understood(provider: Any, client: Client, arrived: Any, say: Any):
@@ -226,8 +212,7 @@ def test_two_users_in_the_middle_of_the_same_loop_are_not_mixed(
         for name in ("ann", "bob"):
             recording.chat.completions.create(model="tiny", messages=messages, tools=TOOLS, user=name)
 
-    turns = [event for event in arrived() if event["event"] == "Conversation Turn"]
-    assert [(turn["user_id"], turn["conversation"], turn["prompt_tokens"]) for turn in turns] == [
-        ("ann", "C1", 14),
-        ("bob", "C2", 14),
-    ]
+    theirs = [{**event, "user_id": "ann"} for event in (*OPENED, *CALLS, TURN)]
+    other = {"session": "S2", "conversation": "C2", "turn": "T2"}
+    others = [{**event, **{name: other[name] for name in other if name in event}, "user_id": "bob"} for event in theirs]
+    assert arrived() == [*theirs, *others]

@@ -10,13 +10,13 @@ from typing import Any
 
 import openai
 import pytest
-from helpers import events, shape
+from helpers import events, readable
+from openai_chat import OPENED, QUESTION, STREAMED, TURN, chats
 
 import mindlytics_openai
 from mindlytics_core import Client, ConfigurationError, InvalidArgument, default_client
 from mindlytics_openai import unwrap, wrap
 
-QUESTION = [{"role": "user", "content": "Hello?"}]
 AZURE = {"azure_endpoint": "http://azure.test", "api_version": "2024-10-21", "base_url": None}
 #: Clients of other providers, as far as the installed openai has them, with what they need to know.
 OTHERS = {
@@ -26,24 +26,6 @@ OTHERS = {
     "AsyncBedrockOpenAI": {"aws_region": "eu-north-1"},
 }
 KINDS = [openai.OpenAI, openai.AsyncOpenAI, *(getattr(openai, name) for name in OTHERS if hasattr(openai, name))]
-
-
-ONE = [
-    {"event": "start_session", "session": "S1"},
-    {"event": "Conversation Started", "session": "S1", "conversation": "C1"},
-    {
-        "event": "Conversation Turn",
-        "session": "S1",
-        "conversation": "C1",
-        "turn": "T1",
-        "latency_ms": "ms",
-        "user": "Hello?",
-        "assistant": "Hi there",
-        "model": "tiny-1",
-        "prompt_tokens": 7,
-        "completion_tokens": 3,
-    },
-]
 
 
 def make(provider: Any, kind: type):
@@ -58,10 +40,6 @@ def ask(asked: Any) -> Any:
 
 async def _awaited(answer: Any) -> Any:
     return await answer
-
-
-def turns(found: Any):
-    return [event["event"] for event in found].count("Conversation Turn")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -83,13 +61,13 @@ def test_every_kind_of_client_records_and_stays_what_it_is(
     assert inspect.signature(recording.request) == inspect.signature(kind.request.__get__(recording))
     assert set(vars(recording)) - attributes == {"_mindlytics_settings"}
     ask(recording)
-    assert arrived() == ONE
+    assert arrived() == [*OPENED, TURN]
 
 
 def test_wrapping_twice_records_once(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers(say.completion())
     ask(wrap(wrap(provider.client(), client=client), client=client))
-    assert turns(arrived()) == 1
+    assert arrived() == [*OPENED, TURN]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,13 +102,13 @@ def test_copies_record_with_the_same_settings(  # noqa: PLR0917  # fixtures are 
     assert another.timeout == 3
     assert type(another) is type(recording)
     ask(another.with_options(max_retries=0))
-    assert [event["user_id"] for event in arrived()] == ["ann"] * 3
+    assert arrived() == chats([TURN], user_id="ann")
 
 
 def test_a_shallow_copy_records_too(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers(say.completion())
     ask(copy.copy(wrap(provider.client(), client=client)))
-    assert turns(arrived()) == 1
+    assert arrived() == [*OPENED, TURN]
 
 
 def test_resources_taken_before_record_too(provider: Any, client: Client, arrived: Any, say: Any):
@@ -141,7 +119,7 @@ def test_resources_taken_before_record_too(provider: Any, client: Client, arrive
     wrap(plain, client=client)
     completions.create(model="tiny", messages=QUESTION)
 
-    assert turns(arrived()) == 1
+    assert arrived() == [*OPENED, TURN]
 
 
 def test_a_subclass_of_the_app_s_own_keeps_its_ways(provider: Any, client: Client, arrived: Any, say: Any):
@@ -158,7 +136,7 @@ def test_a_subclass_of_the_app_s_own_keeps_its_ways(provider: Any, client: Clien
 
     assert isinstance(recording, Own)
     assert recording.seen == 1
-    assert turns(arrived()) == 1
+    assert arrived() == [*OPENED, TURN]
 
 
 def test_a_request_sent_by_hand_is_recorded_and_its_body_left_alone(
@@ -179,7 +157,7 @@ def test_a_request_sent_by_hand_is_recorded_and_its_body_left_alone(
     assert len(list(stream)) == 4
 
     assert body == given
-    assert turns(arrived()) == 1
+    assert arrived() == [*OPENED, STREAMED]
 
 
 def test_many_threads_use_one_client(provider: Any, client: Client, arrived: Any, say: Any):
@@ -191,8 +169,7 @@ def test_many_threads_use_one_client(provider: Any, client: Client, arrived: Any
         thread.start()
     for thread in threads:
         thread.join()
-    found = [event["event"] for event in arrived()]
-    assert found == ["start_session", "Conversation Started", "Conversation Turn"] * count
+    assert arrived() == chats(*[[TURN]] * count)
 
 
 def test_many_threads_and_many_loops_use_one_async_client(provider: Any, client: Client, arrived: Any, say: Any):
@@ -208,8 +185,7 @@ def test_many_threads_and_many_loops_use_one_async_client(provider: Any, client:
         thread.start()
     for thread in threads:
         thread.join()
-    found = [event["event"] for event in arrived()]
-    assert found == ["start_session", "Conversation Started", "Conversation Turn"] * 2 * count
+    assert arrived() == chats(*[[TURN]] * 2 * count)
 
 
 def test_without_a_client_the_default_one_records(provider: Any, service_environment: Any, say: Any):
@@ -220,7 +196,7 @@ def test_without_a_client_the_default_one_records(provider: Any, service_environ
     ask(recording)
     default_client().close()
 
-    assert shape(events(service_environment)).count("Conversation Turn") == 2
+    assert readable(events(service_environment)) == chats([TURN], [TURN], are_ended=True)
 
 
 def test_without_a_key_it_says_so_at_once(provider: Any):
@@ -268,7 +244,7 @@ def test_the_drop_in_classes_record(provider: Any, service_environment: Any, say
     ask(made)
     ask(made.with_options(timeout=3))
     default_client().close()
-    assert shape(events(service_environment)).count("Conversation Turn") == 2
+    assert readable(events(service_environment)) == chats([TURN], [TURN], are_ended=True)
 
 
 @pytest.mark.usefixtures("service_environment")
