@@ -1,7 +1,6 @@
 """Events that travel together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -16,12 +15,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     item: Item
 
 
-@dataclass(slots=True, eq=False)
 class Batch:
     """
     Events that travel together until they are delivered or split.
 
-    Attributes:
+    Args:
         entries: The events, each session's in order.
 
         key: Names this very set of events; the same on every attempt.
@@ -33,15 +31,22 @@ class Batch:
         doubts: Refusals as too large of batches that this one was split from.
     """
 
-    entries: Sequence[Entry]
-    key: str
-    order: tuple[int, ...]
-    bare: bool = False
-    doubts: "tuple[Doubt, ...]" = ()
-    sessions: frozenset[str] = field(init=False)
-    size: int = field(init=False)
+    __slots__ = ("bare", "doubts", "entries", "key", "order", "sessions", "size")
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        key: str,
+        order: tuple[int, ...],
+        *,
+        bare: bool = False,
+        doubts: "tuple[Doubt, ...]" = (),
+    ) -> None:
+        self.entries = entries
+        self.key = key
+        self.order = order
+        self.bare = bare
+        self.doubts = doubts
         self.sessions = frozenset([entry.item.session_id for entry in self.entries])
         #: Bytes of the events, without the array's own.
         self.size = sum([len(entry.item.body) for entry in self.entries])
@@ -53,8 +58,7 @@ class Batch:
         return b"[" + b",".join([entry.item.body for entry in self.entries]) + b"]"
 
 
-@dataclass(slots=True, eq=False)
-class Doubt:
+class Doubt(msgspec.Struct, eq=False):
     """
     A batch was refused as too large, and it is not yet known whether for its size or for one event in it.
 

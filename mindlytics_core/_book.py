@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from mindlytics_core import _guard, _model, _stats
 from mindlytics_core._callbacks import CALLBACKS
@@ -26,10 +27,12 @@ from mindlytics_core._process import PROCESS
 from mindlytics_core._queue import Item
 from mindlytics_core._receipt import NOT_TAKEN, TAKEN, Receipt
 from mindlytics_core._reports import Reports
-from mindlytics_core._requests import Requests
 from mindlytics_core._scope import Ids, Scope
 from mindlytics_core._stats import FlushResult
 from mindlytics_core.exchange import Exchange
+
+if TYPE_CHECKING:
+    from mindlytics_core._requests import Requests
 
 
 class Book:
@@ -76,7 +79,7 @@ class Book:
         #: Where events wait for the app's code, and for each other.
         self.outbox = Outbox(self._prepare, self._give_up, is_needed=editor.runs_app_code)
         self.project_id = config.destination.project_id
-        self.requests = Requests(config.destination, delivery)
+        self._delivery = delivery
         self._config = config
         #: Whether `MLSDK_DISABLED` switches everything off.
         self.is_disabled = config.disabled
@@ -131,6 +134,14 @@ class Book:
         self._listening.add(listening)
         listening.start()
         return listening
+
+    @functools.cached_property
+    def requests(self) -> "Requests":
+        """What is asked outside the queue. Late, as most processes ask nothing."""
+        with FORKS.no_fork():
+            from mindlytics_core._requests import Requests  # noqa: PLC0415
+
+        return Requests(self._config.destination, self._delivery)
 
     def refuse(self, event: _model.Event) -> Receipt:
         """Count an event that came after the end of its session."""

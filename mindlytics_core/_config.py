@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -115,8 +114,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"Delivery.{name} must be a number above 0, not {getattr(self, name)!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True):
     """
     Where events go, and as whom. Clients with the same destination share one queue.
 
@@ -129,12 +127,14 @@ class Destination:
     """
 
     endpoint: str
-    api_key: str = field(repr=False)
+    api_key: str
     project_id: str
 
+    def __repr__(self) -> str:
+        return f"Destination(endpoint={self.endpoint!r}, project_id={self.project_id!r})"
 
-@dataclass(frozen=True, slots=True)
-class Config:
+
+class Config(msgspec.Struct, frozen=True):
     """
     Everything that a client needs to know and that never changes.
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from concurrent import futures
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mindlytics_core import _model
 from mindlytics_core._callbacks import at_home
 from mindlytics_core._hearing import wait_for
 from mindlytics_core._listener import Listener, Listening, OnError, OnEvent
 from mindlytics_core._model import Properties
-from mindlytics_core._requests import Requests, blocking
+from mindlytics_core._threads import blocking
 from mindlytics_core.exceptions import InvalidArgument, RequestFailed
 from mindlytics_core.session import LISTEN_TIMEOUT
+
+if TYPE_CHECKING:
+    from mindlytics_core._requests import Requests
 
 IDENTIFY_PATH = "/bc/v1/user/identify"
 ALIAS_PATH = "/bc/v1/user/alias"
@@ -20,8 +23,12 @@ ALIAS_PATH = "/bc/v1/user/alias"
 class Book(Listener, Protocol):
     """What these calls need from the client."""
 
-    requests: Requests
     is_disabled: bool
+
+    @property
+    def requests(self) -> "Requests":
+        """Makes the requests."""
+        ...
 
 
 class Direct:

@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mindlytics_core._batch import Entry
 from mindlytics_core._stats import FlushResult
+
+if TYPE_CHECKING:
+    from mindlytics_core._batch import Entry
 
 
 class Ticket:
@@ -36,7 +38,7 @@ class Ticket:
         self._upto, self._pending = upto, pending
         self._close_if_settled()
 
-    def delivered(self, entries: Sequence[Entry]) -> None:
+    def delivered(self, entries: "Sequence[Entry]") -> None:
         """Note that the service took these events."""
         # Below 0: a dead process's event, which no flush of this one has accepted.
         count = sum([0 < entry.number <= self._upto for entry in entries])

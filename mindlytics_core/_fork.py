@@ -1,5 +1,7 @@
 """What a fork must not cut in half."""
 
+# It hooks forks too: where that happens while one waits, its lock is released without being held. So it comes early.
+import concurrent.futures.thread  # noqa: F401
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

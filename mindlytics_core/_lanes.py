@@ -243,7 +243,7 @@ class Lanes:
             del self._ready[session]
             self._ready_events -= len(entries) - before + len(lane.entries)
             self._ready_bytes -= waiting
-        return Batch(entries, self._new_key(), (next(self._batch_numbers),), self._limits.bare)
+        return Batch(entries, self._new_key(), (next(self._batch_numbers),), bare=self._limits.bare)
 
     def _due(self, now: float) -> bool:
         oldest = self._oldest()
@@ -276,7 +276,7 @@ class Lanes:
     ) -> None:
         """Each part has another body than the whole, and so another key."""
         for number, entries in enumerate(parts):
-            part = Batch(entries, self._new_key(), (*batch.order, number), bare, doubts)
+            part = Batch(entries, self._new_key(), (*batch.order, number), bare=bare, doubts=doubts)
             for session in part.sessions:
                 self._lanes[session].unsettled += 1
             self._put_back(part)

@@ -1,17 +1,13 @@
 """Requests that are answered at once: one attempt each, and an error of ours where it fails."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from mindlytics_core import _config, _model, _wire
 from mindlytics_core._config import Delivery, Destination
-from mindlytics_core._threads import loop_runs
 from mindlytics_core._transport import headers, http_library, shown
 from mindlytics_core.exceptions import InvalidArgument, RequestFailed
-
-R = TypeVar("R")
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 #: What the public SDK gives as the status where there was no answer.
@@ -121,14 +117,6 @@ class HTTPClient:
         except (InvalidArgument, RequestFailed) as error:
             status = getattr(error, "status", 0)
             return {"errored": True, "status": status or _NO_STATUS, "message": getattr(error, "message", str(error))}
-
-
-def blocking(new_call: Callable[[], Coroutine[Any, Any, R]]) -> R:
-    """Run a coroutine to its end on a loop of its own; inside a running loop, on a thread of its own."""
-    if not loop_runs():
-        return asyncio.run(new_call())
-    with ThreadPoolExecutor(1, "mindlytics-request") as thread:
-        return thread.submit(lambda: asyncio.run(new_call())).result()
 
 
 def _arguments(method: str, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """
 Threads: the worker's is one of the operating system's, also where gevent has put greenlets in their place.
 
-And whether a loop runs on the present one, which must not be made to wait.
+And whether a loop runs on the present one, which must not be made to wait, and how coroutines are waited for then.
 """
 
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from concurrent import futures
+from typing import Any, Protocol, TypeVar
+
+R = TypeVar("R")
 
 
 class Thread(Protocol):
@@ -75,3 +78,11 @@ def loop_runs() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def blocking(new_call: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    """Run a coroutine to its end on a loop of its own; inside a running loop, on a thread of its own."""
+    if not loop_runs():
+        return asyncio.run(new_call())
+    with futures.ThreadPoolExecutor(1, "mindlytics-request") as thread:
+        return thread.submit(lambda: asyncio.run(new_call())).result()

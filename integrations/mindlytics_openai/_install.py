@@ -1,19 +1,22 @@
 """Recording for every client of the process, for apps that cannot reach the place where theirs are made."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
+from mindlytics_core import FORKS
 from mindlytics_openai._openai import openai
-from mindlytics_openai._settings import Options, Settings, settings
 from mindlytics_openai._wrap import own_settings
+
+if TYPE_CHECKING:
+    from mindlytics_openai._settings import Options, Settings
 
 _KINDS: tuple[Any, ...] = (openai.OpenAI, openai.AsyncOpenAI)
 #: The settings in force, at most one.
-_installed: list[Settings] = []
+_installed: "list[Settings]" = []
 
 
-def install(**options: Unpack[Options]) -> None:
+def install(**options: "Unpack[Options]") -> None:
     """
     Record the conversations of every `openai` client of the process, made before or after; the last call counts.
 
@@ -27,7 +30,10 @@ def install(**options: Unpack[Options]) -> None:
 
         InvalidArgument: An argument is of the wrong kind.
     """
-    from mindlytics_openai._request_hook import watched  # noqa: PLC0415  # as in `_wrap`
+    # Late, as in `_wrap`.
+    with FORKS.no_fork():
+        from mindlytics_openai._request_hook import watched  # noqa: PLC0415
+        from mindlytics_openai._settings import settings  # noqa: PLC0415
 
     _installed[:] = [settings(options)]
     for kind in _KINDS:
@@ -45,7 +51,7 @@ def uninstall() -> None:
             del kind.request
 
 
-def _settings_of(openai_client: Any) -> Settings | None:
+def _settings_of(openai_client: Any) -> "Settings | None":
     if own_settings(openai_client) is not None:
         return None
     return _installed[0] if _installed else None

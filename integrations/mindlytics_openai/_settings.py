@@ -1,7 +1,6 @@
 """What `wrap` and `install` were given."""
 
-from typing import NamedTuple
-
+import msgspec
 from typing_extensions import TypedDict
 
 from mindlytics_core import Client, Ids, InvalidArgument, check_count, check_name, default_client
@@ -43,7 +42,7 @@ class Options(TypedDict, total=False):
     stream_usage: bool
 
 
-class Settings(NamedTuple):
+class Settings(msgspec.Struct, frozen=True):
     """
     The same, checked, and filled in where nothing was given.
 

@@ -2,13 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import Unpack
 
-from mindlytics_core import InvalidArgument
+from mindlytics_core import FORKS, InvalidArgument
 from mindlytics_openai._openai import openai
-from mindlytics_openai._settings import Options, Settings, settings
+
+if TYPE_CHECKING:
+    from mindlytics_openai._settings import Options, Settings
 
 C = TypeVar("C", bound=openai.OpenAI | openai.AsyncOpenAI)
 
@@ -20,7 +22,7 @@ PLAIN = "_mindlytics_plain"
 _RECORDS = "_mindlytics_records"
 
 
-def wrap(openai_client: C, /, **options: Unpack[Options]) -> C:
+def wrap(openai_client: C, /, **options: "Unpack[Options]") -> C:
     """
     Record the conversations that are held through a client; the client itself is changed and given back.
 
@@ -40,7 +42,12 @@ def wrap(openai_client: C, /, **options: Unpack[Options]) -> C:
     if not isinstance(openai_client, openai.OpenAI | openai.AsyncOpenAI):
         raise InvalidArgument(f"wrap takes an openai client, not a {type(openai_client).__name__}")
     if own_settings(openai_client) is None:
-        _become_recording(openai_client, settings(options))
+        # All that records is loaded with the first client that does: an import alone costs little.
+        with FORKS.no_fork():
+            from mindlytics_openai._request_hook import watched  # noqa: PLC0415
+            from mindlytics_openai._settings import settings  # noqa: PLC0415
+
+        _become_recording(openai_client, settings(options), watched)
     return openai_client
 
 
@@ -56,7 +63,7 @@ def unwrap(openai_client: C) -> C:
     return openai_client
 
 
-def own_settings(openai_client: Any) -> Settings | None:
+def own_settings(openai_client: Any) -> "Settings | None":
     """How a wrapped client's calls are recorded."""
     given: Settings | None = vars(openai_client).get(_SETTINGS)
     return given
@@ -67,20 +74,17 @@ def records(kind: type) -> bool:
     return _RECORDS in vars(kind)
 
 
-def _become_recording(openai_client: Any, given: Settings) -> None:
+def _become_recording(openai_client: Any, given: "Settings", watched: Callable[..., Any]) -> None:
     kind = type(openai_client)
     if not records(kind):
         # Kept by the class that it stands for, so that it lives as long as that one.
         known = (other for other in kind.__subclasses__() if records(other))
-        openai_client.__class__ = next(known, None) or _recording_class(kind)
+        openai_client.__class__ = next(known, None) or _recording_class(kind, watched)
     setattr(openai_client, _SETTINGS, given)
 
 
-def _recording_class(base: type) -> type:
+def _recording_class(base: type, watched: Callable[..., Any]) -> type:
     """A class that is `base` in all but its requests; with one base only, so that instances can change into it."""
-    # All that reads requests and answers is loaded with the first client that records: an import alone costs little.
-    from mindlytics_openai._request_hook import watched  # noqa: PLC0415
-
     plain: Any = base
     members = {
         "__module__": base.__module__,

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import inspect
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,9 @@ import openai
 import pytest
 from helpers import events, readable
 from openai_chat import OPENED, QUESTION, STREAMED, TURN, chats
+from programs import run, said
+from provider import ANSWER
+from provider import Provider as Loopback
 
 import mindlytics_openai
 from mindlytics_core import Client, ConfigurationError, InvalidArgument, default_client
@@ -265,6 +269,44 @@ def test_a_copy_needs_no_environment(provider: Any, monkeypatch: pytest.MonkeyPa
     made = provider.client(mindlytics_openai.OpenAI)
     monkeypatch.delenv("MLSDK_API_KEY")
     assert isinstance(made.with_options(timeout=3), mindlytics_openai.OpenAI)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_while_another_thread_wraps_the_first_client_waits_for_the_import(service: Any):
+    with Loopback() as loopback:
+        program = run(
+            """
+            import os
+            import sys
+            import threading
+
+            import openai
+
+            from mindlytics_openai import wrap
+
+            begun, forked = threading.Event(), threading.Event()
+
+            class Slow:
+                def find_spec(self, name, *_):
+                    if name == "mindlytics_openai._call":
+                        begun.set()
+                        forked.wait(0.3)
+
+            sys.meta_path.insert(0, Slow())
+            threading.Thread(target=lambda: wrap(openai.OpenAI())).start()
+            begun.wait()
+            child = os.fork()
+            forked.set()
+            asked = wrap(openai.OpenAI())
+            asked.chat.completions.create(model="tiny-1", messages=[{"role": "user", "content": "Hello?"}])
+            if not child:
+                sys.exit(7)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            """,
+            {**loopback.environment(), **service.environment()},
+        )
+    assert (program.returncode, said(program)) == (0, "")
+    assert readable(events(service)) == chats(*[[("Hello?", ANSWER)]] * 2, are_ended=True)
 
 
 def test_without_openai_the_import_says_what_to_install():
