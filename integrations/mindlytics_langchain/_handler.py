@@ -8,10 +8,11 @@ from uuid import UUID
 
 from mindlytics_core import Client, Ids, default_client, guarding
 from mindlytics_langchain import _graphs
+from mindlytics_langchain._content import content_text, delta_text
 from mindlytics_langchain._current import show_current_session
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import BaseCallbackHandler, BaseMessage, LLMResult
-from mindlytics_langchain._messages import content_text, delta_text, text_of
+from mindlytics_langchain._messages import text_of
 from mindlytics_langchain._recorder import Recorder
 from mindlytics_langchain._settings import Settings, checked_ids
 from mindlytics_langchain._tools import Outcome, outcome

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from mindlytics_langchain._content import is_data, without_data
 from mindlytics_langchain._langchain import BaseMessage
 
 #: Levels that are written out; what lies deeper is named only. Cycles end there too.
@@ -32,7 +33,7 @@ def _plain(value: Any, levels: int) -> Any:  # noqa: PLR0911  # one line a kind
     if isinstance(value, enum.Enum):
         return _plain(value.value, levels)
     if isinstance(value, str):
-        return str(value)
+        return without_data(str(value))
     if isinstance(value, int | float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, _AS_TEXT):
@@ -46,7 +47,7 @@ def _plain_container(value: Any, levels: int) -> Any:
     if isinstance(value, BaseMessage):
         return _plain(value.content, levels)
     if isinstance(value, Mapping):
-        return {_key(key): _plain(item, levels) for key, item in value.items()}
+        return {_key(key): _plain("[data]" if is_data(key, value) else item, levels) for key, item in value.items()}
     if isinstance(value, list | tuple | AbstractSet):
         return [_plain(item, levels) for item in value]
     if isinstance(value, BaseModel):

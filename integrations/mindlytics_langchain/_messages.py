@@ -1,64 +1,23 @@
-"""Messages and their content as text: parts that are no text are named, never copied. No state."""
+"""Messages as text, and as a history that tells conversations apart. No state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from mindlytics_core import Message
+from mindlytics_langchain._content import ATTACHMENTS, content_text
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-#: Parts that hold something else than text, with the word for it.
-_NAMES = {
-    "image": "image",
-    "image_url": "image",
-    "input_image": "image",
-    "audio": "audio",
-    "input_audio": "audio",
-    "output_audio": "audio",
-    "video": "video",
-    "video_url": "video",
-    "file": "file",
-    "input_file": "file",
-    "document": "file",
-    "media": "file",
-}
-#: Parts that hold text, with the field that holds it.
-_TEXT_FIELDS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal", "text-plain": "text"}
 #: Characters of an attachment that tell it from others in a history; all of it may be megabytes.
 _MARK_CHARS = 48
+#: Levels of a part that are looked at.
+_DEEPEST = 4
 
 
 def text_of(message: BaseMessage) -> str:
     """A message as a person would read it: without reasoning and tool calls, with `[image]` and the like."""
     # An assistant's text comes in pieces that belong together; a person's parts are things of their own.
     return content_text(message.content, "" if isinstance(message, AIMessage) else "\n")
-
-
-def content_text(content: Any, between: str = "") -> str:
-    """
-    The content of a message, or of a piece of one, as text.
-
-    Args:
-        content: A text, or a list of texts and blocks.
-
-        between: What stands between two parts.
-    """
-    if isinstance(content, str):
-        return content
-    if isinstance(content, Mapping):
-        content = [content]
-    if not isinstance(content, Sequence):
-        return ""
-    return between.join(filter(None, map(_part_text, content)))
-
-
-def delta_text(event: Any) -> str:
-    """The text that an event of a model's stream adds to its answer."""
-    delta = event.get("delta") if isinstance(event, Mapping) else None
-    if not isinstance(delta, Mapping) or delta.get("type") != "text-delta":
-        return ""
-    text = delta.get("text")
-    return text if isinstance(text, str) else ""
 
 
 class History(Sequence[Message]):
@@ -105,20 +64,6 @@ def last_of(messages: Sequence[BaseMessage], kind: type[BaseMessage]) -> int | N
     return next((at for at in reversed(range(len(messages))) if isinstance(messages[at], kind)), None)
 
 
-def _part_text(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, Mapping):
-        return ""
-    kind = part.get("type")
-    field = _TEXT_FIELDS.get(kind) if isinstance(kind, str) else None
-    if field is not None:
-        text = part.get(field)
-        return text if isinstance(text, str) else ""
-    name = _NAMES.get(kind) if isinstance(kind, str) else None
-    return f"[{name}]" if name else ""
-
-
 def _role(message: BaseMessage) -> str:
     if isinstance(message, AIMessage):
         return "assistant"
@@ -140,7 +85,15 @@ def _told_apart(message: BaseMessage) -> str:
 
 
 def _mark(part: Mapping[str, Any]) -> str:
-    if part.get("type") not in _NAMES:
+    if part.get("type") not in ATTACHMENTS:
         return ""
-    data = as_json(part)
+    data = "\0".join(_texts_in(part, _DEEPEST))
     return f"\0{len(data)}\0{data[:_MARK_CHARS]}\0{data[-_MARK_CHARS:]}"
+
+
+def _texts_in(value: Any, levels: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping) and levels:
+        for item in value.values():
+            yield from _texts_in(item, levels - 1)

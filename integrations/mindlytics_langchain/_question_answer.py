@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from mindlytics_langchain._content import parts_text, without_data
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import (
     AIMessage,
@@ -65,7 +66,7 @@ def asked(value: Any) -> str | None:
 
 def evident_question(value: Any) -> str | None:
     """The one text that an input without messages consists of, if there is one."""
-    return _evident_text(value, _QUESTIONS)
+    return _evident_text(value, _QUESTIONS, between="\n")
 
 
 def whole_input(value: Any) -> str:
@@ -164,19 +165,23 @@ def _beside_messages(value: Any) -> Any:
     return None if messages_in(value) else value
 
 
-def _readable(value: Any) -> Any:
-    return text_of(value) if isinstance(value, BaseMessage) else value
-
-
-def _evident_text(value: Any, names: Iterable[str]) -> str | None:
-    """The text, the only text in a dict, or the one under a usual name."""
+def _readable(value: Any, between: str = "") -> Any:
     if isinstance(value, str):
-        return value
+        return without_data(value)
+    text = text_of(value) if isinstance(value, BaseMessage) else parts_text(value, between)
+    return value if text is None else text
+
+
+def _evident_text(value: Any, names: Iterable[str], between: str = "") -> str | None:
+    """The text, the only text in a dict, or the one under a usual name."""
+    readable = _readable(value, between)
+    if isinstance(readable, str):
+        return readable
     if not isinstance(value, MAPPINGS):
         return None
     texts: dict[Any, str] = {}
     for key, item in value.items():
-        readable = _readable(item)
+        readable = _readable(item, between)
         if isinstance(readable, str):
             texts[key] = readable
     if len(texts) == 1:

@@ -232,10 +232,10 @@ class Recording:
 
     def _only_repeats(self) -> bool:
         """Whether a graph was to go on and had nothing left to do: its output is what it was before."""
-        given = self.transcript.given
-        return (
-            self._opening.thread_id is not None and self.transcript.state is None and _question_answer.is_resume(given)
-        )
+        thread_id, transcript = self._opening.thread_id, self.transcript
+        goes_on = thread_id is not None and transcript.state is None and _question_answer.is_resume(transcript.given)
+        # What is complete at a breakpoint after its last node has not been recorded yet.
+        return goes_on and not self._opening.waiting.is_interrupted(thread_id)
 
     def _answer(self, output: Any) -> None:
         given = self.transcript.given

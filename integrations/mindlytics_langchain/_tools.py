@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from mindlytics_langchain._content import parts_text
 from mindlytics_langchain._json import as_json
 from mindlytics_langchain._langchain import BaseMessage, ToolMessage
 from mindlytics_langchain._messages import text_of
@@ -31,7 +32,8 @@ def outcome(output: Any) -> Outcome:
         return Outcome(output)
     messages = messages_in(getattr(output, "update", None) if type(output).__name__ == "Command" else output)
     if not messages:
-        return Outcome(as_json(output))
+        text = parts_text(output, "\n")
+        return Outcome(as_json(output) if text is None else text)
     errored = any(isinstance(message, ToolMessage) and message.status == "error" for message in messages)
     return Outcome(_texts(messages), _TOLD_TO_THE_MODEL if errored else None)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers import events, readable
+from helpers import events, readable, suspended
+from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.output_parsers import StrOutputParser
@@ -23,6 +24,14 @@ Event = dict[str, Any]
 Arrived = Callable[..., list[Event]]
 #: LangChain's ways of running something.
 WAYS = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch", "astream_events"]
+#: Those that only a model and a graph know, with a newer langchain-core.
+THIRD_VERSION = [
+    pytest.param(
+        way, marks=pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+    )
+    for way in ("stream_events_v3", "astream_events_v3")
+    if hasattr(BaseChatModel, "stream_events")
+]
 #: What a turn has whose answer was streamed.
 STREAMED = {"time_to_first_token_ms": "ms"}
 
@@ -235,6 +244,13 @@ def how(request: pytest.FixtureRequest) -> str:
     return way
 
 
+@pytest.fixture(params=[*WAYS, *THIRD_VERSION])
+def how_direct(request: pytest.FixtureRequest) -> str:
+    """The same for what is a model or a graph itself."""
+    way: str = request.param
+    return way
+
+
 @dataclasses.dataclass(frozen=True)
 class Lab:
     """Everything that a test of a run needs."""
@@ -256,12 +272,26 @@ class Lab:
         """Run something in one of LangChain's ways; gives what it gave, of a stream or a batch a list."""
         config = self.config if config is None else config
         given = [given] if "batch" in how else given
-        called = getattr(runnable, how)(given, config, **({"version": "v2"} if how == "astream_events" else {}))
-        if how in ("ainvoke", "abatch"):
+        name, _, version = how.partition("_v")
+        options = {"version": f"v{version or 2}"} if name.endswith("stream_events") else {}
+        called = getattr(runnable, name)(given, config, **options)
+        if name in ("invoke", "batch"):
+            return called
+        if name in ("ainvoke", "abatch"):
             return await called
-        if how.startswith("astream"):
-            return [part async for part in called]
-        return list(called) if how == "stream" else called
+        if not name.startswith("a"):
+            return list(called)
+        parts = [part async for part in (await called if version else called)]
+        if version:
+            # The model's own task ends a few rounds after its last event.
+            await self.others_done()
+        return parts
+
+    @staticmethod
+    async def others_done() -> None:
+        """Let the loop do what it has still to do: it closes generators a few rounds later."""
+        for _ in range(50):
+            await suspended()
 
     @staticmethod
     def streamed(how: str) -> Event:
@@ -271,7 +301,7 @@ class Lab:
     @staticmethod
     def streamed_inside(how: str) -> Event:
         """What the turn of a graph has whose nodes call their models and wait: they are streamed for events alone."""
-        return STREAMED if how == "astream_events" else {}
+        return STREAMED if "stream_events" in how else {}
 
 
 @pytest.fixture

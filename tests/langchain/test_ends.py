@@ -6,7 +6,6 @@ from operator import itemgetter
 from typing import Any
 
 import pytest
-from helpers import suspended
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
@@ -35,12 +34,6 @@ class Stuck(GenericFakeChatModel):
 @pytest.fixture
 async def stuck() -> Stuck:
     return Stuck(messages=iter([]), entered=asyncio.Event())
-
-
-async def others_done() -> None:
-    """Let the loop do what it has still to do: it closes generators a few rounds later."""
-    for _ in range(50):
-        await suspended()
 
 
 async def test_a_run_that_fails_is_recorded_as_failed(lab: Any):
@@ -123,7 +116,7 @@ async def test_an_async_stream_that_is_left_is_recorded_with_what_was_delivered(
     stream = lab.chain("one two three").astream(QUESTION, lab.config)
     seen = "".join([await anext(stream) for _ in range(chunks)])
     await stream.aclose()
-    await others_done()
+    await lab.others_done()
 
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", seen, **{**LEFT, "model": "unknown"}))
 
@@ -179,7 +172,7 @@ async def test_a_cancelled_run_is_recorded_as_failed(how: str, kind: str, stuck:
     with pytest.raises(asyncio.CancelledError):
         await task
     gc.collect()
-    await others_done()
+    await lab.others_done()
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
     assert len(lab.handler._recorder.tables.runs) == 0
@@ -198,7 +191,7 @@ async def test_a_cancelled_stream_is_recorded_with_what_was_seen(lab: Any):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await others_done()
+    await lab.others_done()
 
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "one", **{**LEFT, "model": "unknown"}))
 
@@ -209,7 +202,7 @@ async def test_a_cancelled_bare_model_is_recorded_as_failed(stuck: Stuck, lab: A
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await others_done()
+    await lab.others_done()
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
 
@@ -217,7 +210,7 @@ async def test_a_cancelled_bare_model_is_recorded_as_failed(stuck: Stuck, lab: A
 async def test_a_bare_model_that_took_too_long_is_recorded_as_failed(stuck: Stuck, lab: Any):
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(stuck.ainvoke("Hi", lab.config), 0.01)
-    await others_done()
+    await lab.others_done()
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.prompts import PromptTemplate
@@ -21,10 +20,10 @@ async def test_a_chain_is_one_turn(how: str, lab: Any):
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **lab.streamed(how)))
 
 
-async def test_a_chat_model_by_itself_is_one_turn(how: str, lab: Any):
-    await lab.run(lab.model("Hello there"), how, "Hi")
+async def test_a_chat_model_by_itself_is_one_turn(how_direct: str, lab: Any):
+    await lab.run(lab.model("Hello there"), how_direct, "Hi")
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **lab.streamed(how)))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", **lab.streamed(how_direct)))
 
 
 async def test_a_model_that_takes_text_is_one_turn(how: str, lab: Any):
@@ -43,14 +42,14 @@ async def test_a_model_that_takes_text_may_stand_in_a_chain(lab: Any):
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Say it", "Hello", **nothing))
 
 
-async def test_an_agent_with_a_tool_is_one_turn(how: str, lab: Any):
+async def test_an_agent_with_a_tool_is_one_turn(how_direct: str, lab: Any):
     agent = create_agent(
         lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3.")), [lab.add], name="calculator"
     )
 
-    await lab.run(agent, how, {"messages": [("user", "1+2?")]})
+    await lab.run(agent, how_direct, {"messages": [("user", "1+2?")]})
 
-    first = lab.streamed_inside(how)
+    first = lab.streamed_inside(how_direct)
     assert lab.arrived() == lab.whole(
         1,
         lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
@@ -147,22 +146,6 @@ def test_a_canned_answer_is_a_turn_without_usage(lab: Any):
 
     nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "We are closed.", **nothing))
-
-
-@pytest.mark.skipif(not hasattr(BaseChatModel, "stream_events"), reason="an older langchain-core")
-@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
-@pytest.mark.parametrize("kind", ["model", "agent"])
-async def test_the_third_version_of_streaming_is_one_turn(kind: str, lab: Any):
-    model = lab.model("Hello there")
-    given: Any = "Hi" if kind == "model" else {"messages": [("user", "Hi")]}
-    stream = (model if kind == "model" else create_agent(model, [])).astream_events(given, lab.config, version="v3")
-    async for _ in await stream:
-        pass
-    for _ in range(50):
-        # The model's own task ends a few rounds after its last event.
-        await asyncio.sleep(0)
-
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello there", time_to_first_token_ms="ms"))
 
 
 @pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream"])

@@ -45,29 +45,30 @@ def confirm() -> Any:
     return confirm
 
 
-def test_a_graph_s_name_is_its_assistant(lab: Any):
-    answering(lab, "Hello", name="support").invoke({"messages": [("user", "Hi")]}, lab.config)
+async def test_a_graph_s_name_is_its_assistant(how_direct: str, lab: Any):
+    await lab.run(answering(lab, "Hello", name="support"), how_direct, {"messages": [("user", "Hi")]})
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", assistant_id="support"))
+    first = lab.streamed_inside(how_direct)
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", assistant_id="support", **first))
 
 
 @pytest.mark.parametrize("other", [False, True])
-@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream", "abatch"])
-async def test_an_interrupt_and_its_resume_are_one_exchange(how: str, other: bool, confirm: Any, lab: Any):
+async def test_an_interrupt_and_its_resume_are_one_exchange(how_direct: str, other: bool, confirm: Any, lab: Any):
     model = lab.model(lab.say.call("confirm", what="delete"), lab.say.text("Deleted."))
     agent = create_agent(model, [confirm], checkpointer=InMemorySaver())
 
-    await lab.run(agent, how, ASKED, {**lab.config, "configurable": THREAD})
+    await lab.run(agent, how_direct, ASKED, {**lab.config, "configurable": THREAD})
     assert lab.arrived() == STARTED
     handler = MindlyticsHandler(client=lab.client) if other else lab.handler
-    await lab.run(agent, how, Command(resume="yes"), {"callbacks": [handler], "configurable": THREAD})
+    await lab.run(agent, how_direct, Command(resume="yes"), {"callbacks": [handler], "configurable": THREAD})
 
     call = lab.function(1, "confirm", '{"what": "delete"}', "delete: yes")
-    done = lab.turn(1, "Delete it.", "Deleted.", prompt_tokens=12, completion_tokens=5)
+    used = {"prompt_tokens": 12, "completion_tokens": 5, **lab.streamed_inside(how_direct)}
+    done = lab.turn(1, "Delete it.", "Deleted.", **used)
     assert lab.arrived() == [*STARTED, {**call, **MINE}, {**done, **MINE}]
 
 
-def test_an_interrupt_twice_is_still_one_exchange(lab: Any):
+async def test_an_interrupt_twice_is_still_one_exchange(how_direct: str, lab: Any):
     def ask(_: Any) -> Any:
         return {"messages": [AIMessage(f"{interrupt('name?')} {interrupt('age?')}")]}
 
@@ -77,9 +78,8 @@ def test_an_interrupt_twice_is_still_one_exchange(lab: Any):
     compiled = graph.compile(checkpointer=InMemorySaver())
     config = {**lab.config, "configurable": THREAD}
 
-    compiled.invoke(ASKED, config)
-    compiled.invoke(Command(resume="Ann"), config)
-    compiled.invoke(Command(resume="30"), config)
+    for given in (ASKED, Command(resume="Ann"), Command(resume="30")):
+        await lab.run(compiled, how_direct, given, config)
 
     nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
     assert lab.arrived() == [*STARTED, {**lab.turn(1, "Delete it.", "Ann 30", **nothing), **MINE}]
@@ -115,55 +115,57 @@ def test_what_goes_on_once_more_from_a_complete_turn_is_another_turn(lab: Any):
     assert lab.arrived() == [*STARTED, *({**lab.turn(number, "Hi", text), **MINE} for number, text in said)]
 
 
-@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
-async def test_a_static_breakpoint_and_its_continuation_are_one_exchange(how: str, lab: Any):
-    compiled = answering(lab, "Done.", checkpointer=InMemorySaver(), interrupt_before=["answer"])
+@pytest.mark.parametrize("stop", ["interrupt_before", "interrupt_after"])
+async def test_a_static_breakpoint_and_its_continuation_are_one_exchange(how_direct: str, stop: str, lab: Any):
+    compiled = answering(lab, "Done.", checkpointer=InMemorySaver(), **{stop: ["answer"]})
     config = {**lab.config, "configurable": THREAD}
 
     for given in (ASKED, None):
-        await lab.run(compiled, how, given, config)
+        await lab.run(compiled, how_direct, given, config)
 
-    assert lab.arrived() == [*STARTED, {**lab.turn(1, "Delete it.", "Done."), **MINE}]
+    done = lab.turn(1, "Delete it.", "Done.", **lab.streamed_inside(how_direct))
+    assert lab.arrived() == [*STARTED, {**done, **MINE}]
 
 
-def test_something_new_instead_of_a_resume_gives_the_old_exchange_up(confirm: Any, lab: Any):
+async def test_something_new_instead_of_a_resume_gives_the_old_exchange_up(how_direct: str, confirm: Any, lab: Any):
     model = lab.model(lab.say.call("confirm", what="delete"), lab.say.text("Never mind."))
     agent = create_agent(model, [confirm], checkpointer=InMemorySaver())
     config = {**lab.config, "configurable": THREAD}
 
-    agent.invoke(ASKED, config)
-    agent.invoke({"messages": [("user", "Stop.")]}, config)
+    for text in ("Delete it.", "Stop."):
+        await lab.run(agent, how_direct, {"messages": [("user", text)]}, config)
 
     used = {"model": "tiny-1", "prompt_tokens": 5, "completion_tokens": 2}
     assert lab.arrived() == [
         *STARTED,
         {**lab.failed(1, "Delete it.", "NoAnswer", **used), **MINE},
-        {**lab.turn(2, "Stop.", "Never mind."), **MINE},
+        {**lab.turn(2, "Stop.", "Never mind.", **lab.streamed_inside(how_direct)), **MINE},
     ]
 
 
-def test_a_person_in_the_loop_of_an_agent_s_tools(lab: Any):
+async def test_a_person_in_the_loop_of_an_agent_s_tools(how_direct: str, lab: Any):
     model = lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3."))
     asks = HumanInTheLoopMiddleware(interrupt_on={"add": True})
     agent = create_agent(model, [lab.add], middleware=[asks], checkpointer=InMemorySaver())
     config = {**lab.config, "configurable": THREAD}
 
-    agent.invoke({"messages": [("user", "1+2?")]}, config)
+    await lab.run(agent, how_direct, {"messages": [("user", "1+2?")]}, config)
     assert lab.arrived() == STARTED
-    agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), config)
+    await lab.run(agent, how_direct, Command(resume={"decisions": [{"type": "approve"}]}), config)
 
     call = lab.function(1, "add", '{"a": 1, "b": 2}', "3")
-    done = lab.turn(1, "1+2?", "It is 3.", prompt_tokens=12, completion_tokens=5)
+    used = {"prompt_tokens": 12, "completion_tokens": 5, **lab.streamed_inside(how_direct)}
+    done = lab.turn(1, "1+2?", "It is 3.", **used)
     assert lab.arrived() == [*STARTED, {**call, **MINE}, {**done, **MINE}]
 
 
-async def test_parallel_tools_are_function_calls_of_one_turn(how: str, lab: Any):
+async def test_parallel_tools_are_function_calls_of_one_turn(how_direct: str, lab: Any):
     first, second = lab.say.call("add", a=1, b=2), lab.say.call("add", a=3, b=4)
     second.tool_calls[0]["id"] = "other"
     first.tool_calls = [*first.tool_calls, *second.tool_calls]
     agent = create_agent(lab.model(first, lab.say.text("3 and 7")), [lab.add])
 
-    await lab.run(agent, how, {"messages": [("user", "both?")]})
+    await lab.run(agent, how_direct, {"messages": [("user", "both?")]})
 
     found = lab.arrived()
     # Which tool is done first is a matter of chance.
@@ -172,52 +174,54 @@ async def test_parallel_tools_are_function_calls_of_one_turn(how: str, lab: Any)
         1,
         lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
         lab.function(1, "add", '{"a": 3, "b": 4}', "7"),
-        lab.turn(1, "both?", "3 and 7", prompt_tokens=12, completion_tokens=5, **lab.streamed_inside(how)),
+        lab.turn(1, "both?", "3 and 7", prompt_tokens=12, completion_tokens=5, **lab.streamed_inside(how_direct)),
     )
 
 
-def test_a_structured_answer_is_its_json(lab: Any):
+async def test_a_structured_answer_is_its_json(how_direct: str, lab: Any):
     class Order(BaseModel):
         number: int
 
     agent = create_agent(lab.model(lab.say.call("Order", number=7)), [], response_format=Order)
 
-    agent.invoke({"messages": [("user", "order 7")]}, lab.config)
+    await lab.run(agent, how_direct, {"messages": [("user", "order 7")]})
 
     used = {"prompt_tokens": 5, "completion_tokens": 2}
     assert lab.arrived() == lab.whole(1, lab.turn(1, "order 7", '{"number": 7}', **used))
 
 
-def test_a_structured_answer_that_the_provider_writes_is_its_json(lab: Any):
+async def test_a_structured_answer_that_the_provider_writes_is_its_json(how_direct: str, lab: Any):
     class Order(BaseModel):
         number: int
 
     agent = create_agent(lab.model('{"number": 7}'), [], response_format=ProviderStrategy(Order))
 
-    agent.invoke({"messages": [("user", "order 7")]}, lab.config)
+    await lab.run(agent, how_direct, {"messages": [("user", "order 7")]})
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "order 7", '{"number": 7}'))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "order 7", '{"number": 7}', **lab.streamed_inside(how_direct)))
 
 
 @pytest.mark.skipif(
     "trigger" not in inspect.signature(SummarizationMiddleware).parameters,
     reason="an older langchain, with other options",
 )
-def test_langchain_s_own_summaries_add_usage_and_no_turn(lab: Any):
+async def test_langchain_s_own_summaries_add_usage_and_no_turn(how_direct: str, lab: Any):
     summariser = lab.model(lab.say.text("A summary.", (100, 10), model="helper-1"))
     shortens = SummarizationMiddleware(model=summariser, trigger=("messages", 3), keep=("messages", 1))
     agent = create_agent(lab.model("Hello again"), [], middleware=[shortens])
     history = [("user", "Hi"), ("ai", "Hello"), ("user", "And?"), ("ai", "Well."), ("user", "So?")]
 
-    agent.invoke({"messages": history}, lab.config)
+    await lab.run(agent, how_direct, {"messages": history}, lab.config)
 
     usage = {"event": "Conversation Usage", "turn": "T1", "model": "helper-1"}
     assert lab.arrived() == lab.whole(
-        1, {**usage, "prompt_tokens": 100, "completion_tokens": 10}, lab.turn(1, "So?", "Hello again")
+        1,
+        {**usage, "prompt_tokens": 100, "completion_tokens": 10},
+        lab.turn(1, "So?", "Hello again", **lab.streamed_inside(how_direct)),
     )
 
 
-def test_a_middleware_s_model_calls_add_usage_and_no_turn(lab: Any):
+async def test_a_middleware_s_model_calls_add_usage_and_no_turn(how_direct: str, lab: Any):
     helper = lab.model(lab.say.text("a summary", (100, 10), model="helper-1"))
 
     class Summarise(AgentMiddleware):
@@ -226,18 +230,17 @@ def test_a_middleware_s_model_calls_add_usage_and_no_turn(lab: Any):
 
     agent = create_agent(lab.model("Hello"), [], middleware=[Summarise()])
 
-    agent.invoke({"messages": [("user", "Hi")]}, lab.config)
+    await lab.run(agent, how_direct, {"messages": [("user", "Hi")]}, lab.config)
 
     usage = {"event": "Conversation Usage", "turn": "T1", "model": "helper-1"}
-    found = lab.arrived()
-    assert found == lab.whole(
+    assert lab.arrived() == lab.whole(
         1,
         {**usage, "prompt_tokens": 100, "completion_tokens": 10},
-        lab.turn(1, "Hi", "Hello"),
+        lab.turn(1, "Hi", "Hello", **lab.streamed_inside(how_direct)),
     )
 
 
-def test_a_hand_off_between_agents_is_one_turn(lab: Any):
+async def test_a_hand_off_between_agents_is_one_turn(how_direct: str, lab: Any):
     @tool
     def to_sales() -> Command[Any]:
         """Hand over to sales."""
@@ -250,14 +253,15 @@ def test_a_hand_off_between_agents_is_one_turn(lab: Any):
     graph.add_node("sales", sales)
     graph.add_edge(START, "desk")
 
-    graph.compile(name="shop").invoke({"messages": [("user", "A shirt?")]}, lab.config)
+    await lab.run(graph.compile(name="shop"), how_direct, {"messages": [("user", "A shirt?")]}, lab.config)
 
-    said = lab.turn(1, "A shirt?", "Which size?", prompt_tokens=12, completion_tokens=5, assistant_id="shop")
+    used = {"prompt_tokens": 12, "completion_tokens": 5, **lab.streamed_inside(how_direct)}
+    said = lab.turn(1, "A shirt?", "Which size?", assistant_id="shop", **used)
     handed = lab.function(1, "to_sales", "{}", "to sales")
     assert lab.arrived() == lab.whole(1, handed, said)
 
 
-async def test_subgraphs_and_parallel_nodes_are_one_turn(how: str, lab: Any):
+async def test_subgraphs_and_parallel_nodes_are_one_turn(how_direct: str, lab: Any):
     class State(TypedDict, total=False):
         question: str
         one: str
@@ -279,13 +283,13 @@ async def test_subgraphs_and_parallel_nodes_are_one_turn(how: str, lab: Any):
     graph.add_edge(START, "second")
     graph.add_edge(["first", "second"], "last")
 
-    await lab.run(graph.compile(), how, {"question": "Why?"})
+    await lab.run(graph.compile(), how_direct, {"question": "Why?"})
 
-    used = {"prompt_tokens": 21, "completion_tokens": 9, **lab.streamed_inside(how)}
+    used = {"prompt_tokens": 21, "completion_tokens": 9, **lab.streamed_inside(how_direct)}
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Why?", "The answer.", **used))
 
 
-async def test_the_functional_api_is_one_turn(how: str, lab: Any):
+async def test_the_functional_api_is_one_turn(how_direct: str, lab: Any):
     model = lab.model("Hello")
 
     @task
@@ -296,27 +300,31 @@ async def test_the_functional_api_is_one_turn(how: str, lab: Any):
     def workflow(question: str) -> str:
         return answer(question).result()
 
-    await lab.run(workflow, how, "Hi")
+    await lab.run(workflow, how_direct, "Hi")
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed_inside(how)))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed_inside(how_direct)))
 
 
-async def test_a_model_that_is_given_the_handler_in_a_node_is_part_of_the_graph(how: str, lab: Any):
+async def test_a_model_that_is_given_the_handler_in_a_node_is_part_of_the_graph(how_direct: str, lab: Any):
     model = lab.model("Hello")
     graph = StateGraph(MessagesState)
     graph.add_node("answer", lambda state: {"messages": [model.invoke(state["messages"], lab.config)]})
     graph.add_edge(START, "answer")
-    await lab.run(graph.compile(), how, {"messages": [("user", "Hi")]})
+    await lab.run(graph.compile(), how_direct, {"messages": [("user", "Hi")]})
 
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
 
 
-def test_a_checkpointed_answer_is_the_last_one_only(lab: Any):
+async def test_a_checkpointed_answer_is_the_last_one_only(how_direct: str, lab: Any):
     compiled = answering(lab, "one", "two", checkpointer=InMemorySaver())
     config = {**lab.config, "configurable": THREAD}
 
     for question in ("first", "second"):
-        compiled.invoke({"messages": [("user", question)]}, config)
+        await lab.run(compiled, how_direct, {"messages": [("user", question)]}, config)
 
-    first, second = lab.turn(1, "first", "one"), lab.turn(2, "second", "two")
-    assert lab.arrived() == [*STARTED, {**first, **MINE}, {**second, **MINE}]
+    first = lab.streamed_inside(how_direct)
+    assert lab.arrived() == [
+        *STARTED,
+        {**lab.turn(1, "first", "one", **first), **MINE},
+        {**lab.turn(2, "second", "two", **first), **MINE},
+    ]
