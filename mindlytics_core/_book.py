@@ -219,7 +219,7 @@ class Book:
         seen = self._conversations.look(ids, messages)
         waiting = self._conversations.unanswered(ids, seen)
         if isinstance(waiting, Exchange):
-            waiting.resume(messages)
+            waiting.resume(messages, seen)
             note_opened(waiting)
             return waiting
         conversation = self._conversations.join(
@@ -237,6 +237,7 @@ class Book:
             conversation,
             ids,
             messages,
+            seen,
             user=user,
             assistant_id=assistant_id,
             properties=properties,
@@ -246,19 +247,14 @@ class Book:
         note_opened(exchange)
         return exchange
 
-    def closed(
-        self, exchange: Exchange, messages: Sequence[Message], answer: Message | None, answer_id: str | None
-    ) -> None:
+    def closed(self, exchange: Exchange, answer: Message | None, answer_id: str | None) -> None:
         """The exchange is over."""
         self._in_progress.discard(exchange)
-        conversation = exchange.conversation
-        # Long inputs take their time, and one that does not wait is never looked for.
-        said = (*messages, answer) if answer is not None and conversation.wait else ()
-        self._conversations.leave(conversation, exchange, exchange.ids, said, answer_id)
+        self._conversations.leave(exchange.conversation, exchange, answer, answer_id)
 
     def suspended(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
         """The exchange waits for its tools' results."""
-        self._conversations.await_tools(exchange.conversation, exchange, exchange.ids, messages, answer_id)
+        self._conversations.await_tools(exchange.conversation, exchange, messages, answer_id)
 
     def end_conversation(self, conversation_id: str, session_id: str | None) -> None:
         """End a conversation that an exchange was given the name of."""

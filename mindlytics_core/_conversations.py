@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mindlytics_core._clock import IDS, Clock
-from mindlytics_core._history import NOTHING_SEEN, Message, Recognition, Trail, answer_named, trail
+from mindlytics_core._history import NOTHING_SEEN, Message, Recognition, Trail, answer_named, answered, trail
 from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._model import Properties
 from mindlytics_core._outbox import Outbox
@@ -31,8 +31,13 @@ class Sessions(Protocol):
         ...
 
 
-class Unanswered(Protocol):
-    """An exchange that waits for its tools' results."""
+class Exchange(Protocol):
+    """One turn in the making, as far as its conversation must know it."""
+
+    ids: Ids
+    #: The model's input, and what it looks like as far as that is known.
+    messages: Sequence[Message]
+    seen: Trail
 
     def give_up(self) -> None:
         """The results never came."""
@@ -74,7 +79,7 @@ class Conversation:
         #: The length of the silence that it is in, None while an exchange runs.
         self.silence: float | None = None
         #: Exchanges that wait for their tools' results, by what they have seen.
-        self.unanswered: dict[bytes, Unanswered] = {}
+        self.unanswered: dict[bytes, Exchange] = {}
 
     @property
     def is_open(self) -> bool:
@@ -140,9 +145,8 @@ class Conversations:
     def leave(
         self,
         conversation: Conversation,
-        exchange: Unanswered,
-        ids: Ids,
-        messages: Sequence[Message],
+        exchange: Exchange,
+        answer: Message | None,
         answer_id: str | None = None,
     ) -> None:
         """
@@ -153,25 +157,25 @@ class Conversations:
 
             exchange: It.
 
-            ids: What `join` was given.
-
-            messages: The exchange's input with the answer at its end; empty when there was none.
+            answer: What it ended with; None when there was no answer.
 
             answer_id: What a later input may call the answer by.
         """
+        stands = None
         # A conversation that does not wait is never looked for; and to look at long inputs takes its time.
-        seen = look(ids, messages) if messages and conversation.wait else None
+        if answer is not None and conversation.wait:
+            stands = answered(_root(exchange.ids), exchange.messages, answer, exchange.seen)
         with self._lock:
             self._take_up(conversation, exchange)
-            if seen is not None:
-                self._known.add(seen, conversation, _name(ids, answer_id))
+            if stands is not None:
+                self._known.add(stands, conversation, _name(exchange.ids, answer_id))
             self._pause(conversation, conversation.wait)
 
     def look(self, ids: Ids, messages: Sequence[Message]) -> Trail:
         """What messages look like, as far as there is a conversation that they could lead to."""
-        return look(ids, messages) if self._known else NOTHING_SEEN
+        return trail(_root(ids), messages) if self._known else NOTHING_SEEN
 
-    def unanswered(self, ids: Ids, seen: Trail) -> Unanswered | None:
+    def unanswered(self, ids: Ids, seen: Trail) -> Exchange | None:
         """The exchange that waits for just these tools' results, which then waits no longer."""
         if not seen.answers:
             return None
@@ -189,18 +193,17 @@ class Conversations:
     def await_tools(
         self,
         conversation: Conversation,
-        exchange: Unanswered,
-        ids: Ids,
+        exchange: Exchange,
         messages: Sequence[Message],
         answer_id: str | None = None,
     ) -> None:
         """Keep an exchange open until its tools' results come, or the conversation ends."""
-        seen, name = look(ids, messages), _name(ids, answer_id)
+        stands, name = answered(_root(exchange.ids), messages[:-1], messages[-1]), _name(exchange.ids, answer_id)
         with self._lock:
             self._take_up(conversation, exchange)
-            for digest in filter(None, (seen.answers[-1], name)):
+            for digest in filter(None, (stands.answers[-1], name)):
                 conversation.unanswered[digest] = exchange
-            self._known.add(seen, conversation, name)
+            self._known.add(stands, conversation, name)
             self._pause(conversation, conversation.wait or self._idle_timeout)
 
     def end(self, conversation_id: str, session_id: str | None = None) -> None:
@@ -245,7 +248,7 @@ class Conversations:
             self._named[conversation.named_as] = conversation
         return conversation
 
-    def _take_up(self, conversation: Conversation, exchange: Unanswered) -> None:
+    def _take_up(self, conversation: Conversation, exchange: Exchange) -> None:
         """An exchange waits no longer, if it did; it may have waited under several names."""
         if conversation.unanswered and exchange in conversation.unanswered.values():
             conversation.unanswered = {
@@ -321,13 +324,13 @@ class Conversations:
                 self._wake_at(first)
 
 
-def look(ids: Ids, messages: Sequence[Message]) -> Trail:
-    """What messages look like as digests: those of one user, in one session if it is named."""
-    return trail(f"{ids.user_id}\0{ids.device_id}\0{ids.session_id}", messages)
+def _root(ids: Ids) -> str:
+    """Messages are told apart by user, and by session if it is named."""
+    return f"{ids.user_id}\0{ids.device_id}\0{ids.session_id}"
 
 
 def _name(ids: Ids, answer_id: str | None) -> bytes | None:
-    return None if answer_id is None else look(ids, [answer_named(answer_id)]).answers[0]
+    return None if answer_id is None else trail(_root(ids), [answer_named(answer_id)]).answers[0]
 
 
 def _is_free(conversation: Conversation) -> bool:

@@ -47,10 +47,13 @@ class Trail(msgspec.Struct, frozen=True):
 
         tail: A digest of the last exchanges up to the last answer, if they hold enough words to be no coincidence;
             by it a chat is recognised whose first messages were cut off or summarised.
+
+        so_far: The digest in the making of all messages, to go on from; None where nothing was made out.
     """
 
     answers: Sequence[bytes]
     tail: bytes | None
+    so_far: "hashlib.blake2b | None" = None
 
 
 NOTHING_SEEN = Trail((), None)
@@ -72,8 +75,31 @@ def trail(root: str, messages: Sequence[Message]) -> Trail:
     for message in messages:
         so_far.update(_bytes(message))
         if message.role == ASSISTANT:
-            answers.append(so_far.copy().digest())
-    return Trail(answers, _tail(root, messages))
+            answers.append(so_far.digest())
+    return Trail(answers, _tail(root, messages), so_far)
+
+
+def answered(root: str, messages: Sequence[Message], answer: Message, seen: Trail = NOTHING_SEEN) -> Trail:
+    """
+    Make out where a conversation stands after an answer: the last of the digests.
+
+    Args:
+        root: Whose the messages are.
+
+        messages: A model's input, oldest first.
+
+        answer: What came next.
+
+        seen: What the messages looked like, if that is known: then they need not be read again.
+    """
+    if seen.so_far is not None:
+        so_far = seen.so_far.copy()
+    else:
+        so_far = _digest(root)
+        for message in messages:
+            so_far.update(_bytes(message))
+    so_far.update(_bytes(answer))
+    return Trail((so_far.digest(),), _tail(root, (*messages, answer)))
 
 
 def _tail(root: str, messages: Sequence[Message]) -> bytes | None:
@@ -152,7 +178,8 @@ class History(Generic[V]):
 
     def discard(self, value: V) -> None:
         """Forget everything about a value."""
-        for digest in list(self._by_value.get(value, ())):
+        digests = self._by_value.get(value)
+        for digest in list(digests) if digests else ():
             self._forget(digest, value)
 
     def _forget(self, digest: bytes, value: V) -> None:
@@ -208,12 +235,14 @@ class Recognition(Generic[V]):
 
     def find(self, seen: Trail) -> V | None:
         """The conversation that messages continue."""
+        if not seen.answers:
+            return None
         known = next((digest for digest in reversed(seen.answers) if self._wholes.last(digest)), None)
         return (
             (self._wholes.standing(known) if known else None)
             or (self._tails.standing(seen.tail) if seen.tail else None)
             or (self._wholes.last(known) if known else None)
-            or (self._names.last(seen.answers[0]) if seen.answers else None)
+            or self._names.last(seen.answers[0])
         )
 
     def __bool__(self) -> bool:

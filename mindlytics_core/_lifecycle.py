@@ -292,8 +292,9 @@ class Lifecycle:
                 self._open[inside] = _Last(at, self.touched, identity)
                 self._finished.discard(hash(inside))
                 self._finished_before.discard(hash(inside))
-                # For a session of this process's own the second time; for an inherited one the first.
-                self._recorder.opened(self)
+                if self._parents is not None:
+                    # The parent ends what it began, and this process what begins in it.
+                    self._recorder.opened(self)
                 self._end_quietest()
             return receipt
 

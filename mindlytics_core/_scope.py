@@ -62,6 +62,8 @@ class Ids(msgspec.Struct, frozen=True):
 
     def other_than(self, known: _model.Identity) -> _model.Identity | None:
         """Who these ids name, if that is somebody else than a session's own; what is not set here is the session's."""
+        if self.user_id is None and self.device_id is None:
+            return None
         named = _model.Identity(self.user_id or known.user_id, self.device_id or known.device_id)
         return None if named == known else named
 

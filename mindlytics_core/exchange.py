@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 from mindlytics_core import _lenient, _model
 from mindlytics_core._clock import IDS, iso
 from mindlytics_core._conversations import Conversation
-from mindlytics_core._history import ASSISTANT, Message
+from mindlytics_core._history import ASSISTANT, NOTHING_SEEN, Message, Trail
 from mindlytics_core._model import Properties, Scalar
 from mindlytics_core._scope import Ids
 from mindlytics_core._usage import ModelUsage
@@ -22,9 +22,7 @@ from mindlytics_core.session import Client, Session
 class Book(Client, Protocol):
     """What an exchange needs from its client: where it is recorded, and who waits for its end."""
 
-    def closed(
-        self, exchange: "Exchange", messages: Sequence[Message], answer: Message | None, answer_id: str | None
-    ) -> None:
+    def closed(self, exchange: "Exchange", answer: Message | None, answer_id: str | None) -> None:
         """The exchange is over."""
         ...
 
@@ -49,6 +47,8 @@ class Exchange:
 
         messages: The model's input, to recognise the conversation by when it goes on.
 
+        seen: What that looks like, as far as it is known.
+
         user: What the user said, if it is known already.
 
         assistant_id: Which assistant, agent or graph answers.
@@ -64,6 +64,7 @@ class Exchange:
         conversation: Conversation,
         ids: Ids,
         messages: Sequence[Message],
+        seen: Trail,
         *,
         user: str | None,
         assistant_id: str | None,
@@ -79,6 +80,8 @@ class Exchange:
         self._book = book
         #: The model's input.
         self.messages = _kept(messages)
+        #: What that looks like, as far as it is known.
+        self.seen = seen
         self._properties = dict(properties)
         self._started = book.clock.monotonic()
         self._first_token: float | None = None
@@ -207,7 +210,7 @@ class Exchange:
         if self._close(user, properties):
             assistant = _lenient.text(assistant)
             self._record_turn(assistant, model)
-            self._book.closed(self, self.messages, Message(ASSISTANT, assistant), answer_id)
+            self._book.closed(self, Message(ASSISTANT, assistant), answer_id)
 
     def fail(
         self, error: BaseException | str, *, user: str | None = None, properties: Properties | None = None
@@ -224,7 +227,7 @@ class Exchange:
         """
         if self._close(user, properties):
             self._record_failure(error)
-            self._book.closed(self, (), None, None)
+            self._book.closed(self, None, None)
 
     def interrupt(
         self,
@@ -282,15 +285,18 @@ class Exchange:
             self._may_move = True
             self.await_tools(messages)
 
-    def resume(self, messages: Sequence[Message]) -> None:
+    def resume(self, messages: Sequence[Message], seen: Trail = NOTHING_SEEN) -> None:
         """
         Go on with the tools' results.
 
         Args:
             messages: The input now.
+
+            seen: What that looks like, as far as it is known.
         """
         self._suspended = self._may_move = False
         self.messages = _kept(messages)
+        self.seen = seen
 
     def give_up(self) -> None:
         """Close an exchange that waits for what did not come; what another process may go on with has not failed."""
