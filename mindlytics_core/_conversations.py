@@ -290,10 +290,11 @@ class Conversations:
             return
         self._forget(conversation)
         self._give_up(conversation)
-        if conversation.is_open:
-            conversation.lifecycle.end_conversation(conversation.conversation_id, None, {})
         if conversation.own_session:
+            # And the conversation before it.
             conversation.lifecycle.end(None, {})
+        elif conversation.is_open:
+            conversation.lifecycle.end_conversation(conversation.conversation_id, None, {})
 
     def _give_up(self, conversation: Conversation) -> None:
         while conversation.unanswered:

@@ -32,7 +32,7 @@ class _Tokens(msgspec.Struct):
 
     def properties(self) -> dict[str, Scalar]:
         named = {"cached_tokens": self.cached, "reasoning_tokens": self.reasoning}
-        return {name: number for name, number in named.items() if number}
+        return {name: number for name, number in named.items() if number} if self.cached or self.reasoning else {}
 
 
 class ModelUsage:
@@ -57,10 +57,14 @@ class ModelUsage:
 
     def take(self, model: str) -> tuple[TokenBasedCost | None, dict[str, Scalar]]:
         """One model's usage, if any call said, and the properties beside it; it is no rest any more."""
-        tokens = self._by_model.pop(model, _Tokens())
+        tokens = self._by_model.pop(model, None) or _Tokens()
         usage = tokens.usage(model)
         named: dict[str, Scalar] = {"model": model} if model and usage is None else {}
         return usage, {**tokens.properties(), **named}
+
+    def __bool__(self) -> bool:
+        """Whether any model was called that was not taken."""
+        return bool(self._by_model)
 
     def rest(self) -> Iterator[tuple[TokenBasedCost, dict[str, Scalar]]]:
         """The usage of each model that was not taken, and the properties beside it."""

@@ -22,7 +22,7 @@ def call_ids(metadata: Mapping[str, Any] | None) -> Ids:
     return Ids(**{name: as_id(metadata.get(_PREFIX + name)) for name in _NAMES})
 
 
-def framework_ids(*sources: Mapping[str, Any] | None) -> Ids:
+def framework_ids(thread_id: str | None, *sources: Mapping[str, Any] | None) -> Ids:
     """
     The ids that LangChain and LangGraph use themselves.
 
@@ -30,12 +30,16 @@ def framework_ids(*sources: Mapping[str, Any] | None) -> Ids:
     it names that too.
 
     Args:
+        thread_id: LangGraph's name of the thread, if it is known.
+
         sources: Metadata and `configurable`, the first to be believed first.
     """
-    found = dict[str, Any]()
+    found: dict[str, Any] = {}
     for source in reversed(sources):
         if source and not _FRAMEWORK_NAMES.isdisjoint(source):
             found.update((name, known) for name in _FRAMEWORK_NAMES & source.keys() if (known := as_id(source[name])))
+    if thread_id is not None:
+        found[_THREAD] = thread_id
     if not found:
         return _NO_IDS
     conversation_id = found.get(_THREAD) or found.get("conversation_id") or found.get("session_id")

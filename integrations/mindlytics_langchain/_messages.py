@@ -61,7 +61,10 @@ class History(Sequence[Message]):
 
 def last_of(messages: Sequence[BaseMessage], kind: type[BaseMessage]) -> int | None:
     """The place of the last message of a kind."""
-    return next((at for at in reversed(range(len(messages))) if isinstance(messages[at], kind)), None)
+    for at in range(len(messages) - 1, -1, -1):
+        if isinstance(messages[at], kind):
+            return at
+    return None
 
 
 def _role(message: BaseMessage) -> str:

@@ -103,7 +103,7 @@ class Opening:
             transcript.user(),
             ids=_ids.call_ids(self._metadata),
             default_ids=self._settings.ids,
-            framework_ids=_ids.framework_ids({"thread_id": self.thread_id}, self._configurable, self._metadata),
+            framework_ids=_ids.framework_ids(self.thread_id, self._configurable, self._metadata),
             messages=messages,
             continue_within=self._settings.continue_within,
             assistant_id=self._assistant_id,

@@ -40,10 +40,11 @@ def messages_in(value: Any) -> list[BaseMessage]:
     """
     if value is None or isinstance(value, str):
         return []
-    if isinstance(value, BaseMessage):
-        return [value]
-    if isinstance(value, _SEQUENCES):
-        return value.to_messages() if isinstance(value, PromptValue) else _converted(value)
+    if type(value) is not dict:  # asked first: it takes no time, and whether something is a message does
+        if isinstance(value, BaseMessage):
+            return [value]
+        if isinstance(value, _SEQUENCES):
+            return value.to_messages() if isinstance(value, PromptValue) else _converted(value)
     held = _field(value, _MESSAGES)
     if isinstance(held, str):
         return [HumanMessage(held)]
@@ -60,7 +61,7 @@ def asked(value: Any) -> str | None:
         value: The input.
     """
     messages = messages_in(value) or _question_among(value)
-    at = last_of(messages, HumanMessage)
+    at = last_of(messages, HumanMessage) if messages else None
     return None if at is None else text_of(messages[at])
 
 
@@ -181,7 +182,7 @@ def _evident_text(value: Any, names: Iterable[str], between: str = "") -> str | 
         return None
     texts: dict[Any, str] = {}
     for key, item in value.items():
-        readable = _readable(item, between)
+        readable = item if isinstance(item, str) else _readable(item, between)
         if isinstance(readable, str):
             texts[key] = readable
     if len(texts) == 1:
@@ -194,7 +195,7 @@ def _question_among(value: Any) -> list[BaseMessage]:
     if not isinstance(value, MAPPINGS):
         return []
     for item in value.values():
-        held = messages_in(item) if isinstance(item, _HOLDERS) else []
+        held = [] if isinstance(item, str) or not isinstance(item, _HOLDERS) else messages_in(item)
         if held and isinstance(held[-1], HumanMessage):
             return held
     return []

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from mindlytics_core import Client, claim_model_call, default_client
 from mindlytics_langchain import _graphs
-from mindlytics_langchain._ambient import ambient_configurable, ambient_parent
+from mindlytics_langchain._ambient import ambient_configurable
 from mindlytics_langchain._opening import Opening
 from mindlytics_langchain._recording import Recording
 from mindlytics_langchain._runs import Run
@@ -46,9 +46,11 @@ class Recorder:
     @property
     def tables(self) -> Tables:
         """What it shares with the other handlers of its client."""
-        client, known = self.client, self._tables
-        if known is None or known[0] is not client:
-            known = self._tables = (client, tables_of(client))
+        known = self._tables
+        if known is None or self._is_default:
+            client = self.client
+            if known is None or known[0] is not client:
+                known = self._tables = (client, tables_of(client))
         return known[1]
 
     def begin(
@@ -77,13 +79,8 @@ class Recorder:
 
             silent: Whether it is no exchange when it is a root.
         """
-        tables = self.tables
-
-        def new() -> Recording:
-            opening = Opening(self.client, self.settings, tables.waiting, metadata=metadata, name=name)
-            return Recording(opening, given, silent=silent)
-
-        run = tables.runs.begin(run_id, parent_run_id, ambient_parent, name or "", new)
+        new = functools.partial(self._new_recording, metadata, name, given, silent)
+        run = self.tables.runs.begin(run_id, parent_run_id, name or "", new)
         if run is None:
             return None
         if run.is_root:
@@ -92,6 +89,16 @@ class Recorder:
             is_direct = parent_run_id is not None and parent_run_id.int == run.tree.root_id.int
             run.recording.child_started(metadata, ambient_configurable(), given, is_direct=is_direct)
         return run
+
+    def _new_recording(
+        self,
+        metadata: Mapping[str, Any] | None,
+        name: str | None,
+        given: Any,
+        silent: bool,  # noqa: FBT001  # by place, which a `partial` hands on more quickly
+    ) -> Recording:
+        opening = Opening(self.client, self.settings, self.tables.waiting, metadata=metadata, name=name)
+        return Recording(opening, given, silent=silent)
 
     def model_began(self, run: Run, prompt: Prompt, metadata: Mapping[str, Any] | None, model: str | None) -> None:
         """A model is called; a wrapped client beneath it shall not record the call once more."""

@@ -4,8 +4,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from uuid import UUID
+
+import msgspec
 
 from mindlytics_langchain._recording import Recording
 from mindlytics_langchain._watch import Watch
@@ -18,8 +19,7 @@ AGE_LIMIT = 3600.0
 _MOST_LATE = 5_000
 
 
-@dataclass(slots=True)
-class Tree:
+class Tree(msgspec.Struct, eq=False):
     """
     A root run with all that runs below it.
 
@@ -38,12 +38,11 @@ class Tree:
     root_id: UUID
     recording: Recording
     touched: float
-    keys: list[int] = field(default_factory=list)
+    keys: list[int] = []
     is_running: bool = True
 
 
-@dataclass(slots=True)
-class Run:
+class Run(msgspec.Struct, eq=False):
     """
     One run.
 
@@ -56,9 +55,9 @@ class Run:
 
         name: What it is called.
 
-        args: A tool's arguments, as JSON text.
-
         started: When it began, on the monotonic clock.
+
+        args: A tool's arguments, as JSON text.
 
         is_open: Whether it has not ended.
 
@@ -73,8 +72,8 @@ class Run:
     tree: Tree
     is_root: bool
     name: str
+    started: float
     args: str | None = None
-    started: float = field(default_factory=time.monotonic)
     is_open: bool = True
     answers: bool = False
     watch: Watch | None = None
@@ -95,10 +94,13 @@ class RunTable:
     The runs of one client's handlers. Every method may be called from any thread.
 
     Args:
+        ambient_parent: Tells the run that a new one is made in, where it says nothing that is known.
+
         clock: Seconds that only go forward.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ambient_parent: Callable[[], UUID | None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._ambient_parent = ambient_parent
         self._clock = clock
         # Re-entrant: a finaliser may end a run while a call of ours is under way.
         self._lock = threading.RLock()
@@ -111,14 +113,7 @@ class RunTable:
     def __len__(self) -> int:
         return len(self._runs)
 
-    def begin(
-        self,
-        run_id: UUID,
-        parent_run_id: UUID | None,
-        ambient_parent: Callable[[], UUID | None],
-        name: str,
-        new: Callable[[], Recording],
-    ) -> Run | None:
+    def begin(self, run_id: UUID, parent_run_id: UUID | None, name: str, new: Callable[[], Recording]) -> Run | None:
         """
         Note the start of a run; None if it is known already, or belongs to a tree that is over.
 
@@ -126,8 +121,6 @@ class RunTable:
             run_id: LangChain's id of it.
 
             parent_run_id: The run that it says it is a part of.
-
-            ambient_parent: Tells the run that it is made in, where it says nothing that is known.
 
             name: What it is called.
 
@@ -137,17 +130,15 @@ class RunTable:
         with self._lock:
             if key in self._runs or key in self._late:
                 return None
-            parent_key = None if parent_run_id is None else parent_run_id.int
-            if parent_key is None or not (parent_key in self._runs or parent_key in self._late):
-                ambient = ambient_parent()
-                parent_key = None if ambient is None else ambient.int
-            if parent_key is not None:
-                parent = self._runs.get(parent_key)
-                if parent is not None:
-                    return self._add(run_id, parent.tree, name, is_root=False)
-                if parent_key in self._late:
-                    self._remember([key])
-                    return None
+            parent = None if parent_run_id is None else self._runs.get(parent_run_id.int)
+            if parent is None and (parent_run_id is None or parent_run_id.int not in self._late):
+                parent_run_id = self._ambient_parent()
+                parent = None if parent_run_id is None else self._runs.get(parent_run_id.int)
+            if parent is not None:
+                return self._add(run_id, parent.tree, name, is_root=False)
+            if parent_run_id is not None and parent_run_id.int in self._late:
+                self._remember([key])
+                return None
             self._give_up_quiet()
             tree = self._trees[key] = Tree(run_id, new(), self._clock())
             return self._add(run_id, tree, name, is_root=True)
@@ -182,10 +173,12 @@ class RunTable:
                 self._remember(tree.keys)
 
     def _add(self, run_id: UUID, tree: Tree, name: str, *, is_root: bool) -> Run:
+        key = run_id.int
         tree.touched = now = self._clock()
-        self._trees.move_to_end(tree.root_id.int)
-        run = self._runs[run_id.int] = Run(run_id, tree, is_root, name, started=now)
-        tree.keys.append(run_id.int)
+        if len(self._trees) > 1:
+            self._trees.move_to_end(tree.root_id.int)
+        run = self._runs[key] = Run(run_id, tree, is_root, name, now)
+        tree.keys.append(key)
         return run
 
     def _give_up_quiet(self) -> None:
@@ -197,7 +190,6 @@ class RunTable:
             tree.recording.give_up()
 
     def _remember(self, keys: list[int]) -> None:
-        for key in keys:
-            self._late[key] = None
+        self._late.update(dict.fromkeys(keys))
         while len(self._late) > _MOST_LATE:
             self._late.popitem(last=False)

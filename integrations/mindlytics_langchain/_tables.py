@@ -5,6 +5,7 @@ import weakref
 from uuid import UUID
 
 from mindlytics_core import Client
+from mindlytics_langchain._ambient import ambient_parent
 from mindlytics_langchain._runs import Run, RunTable
 from mindlytics_langchain._waiting import Waiting
 
@@ -13,7 +14,7 @@ class Tables:
     """One client's runs, and its exchanges that wait."""
 
     def __init__(self) -> None:
-        self.runs = RunTable()
+        self.runs = RunTable(ambient_parent)
         self.waiting = Waiting()
 
 

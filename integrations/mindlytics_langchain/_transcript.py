@@ -105,11 +105,12 @@ class Transcript:
         text = _question_answer.asked(given)
         if text is not None or self.first is None:
             return _question_answer.whole_input(given) if text is None else text
-        question = self.first.question()
+        if not self._made_inside and (question := self.first.question()) is not None:
+            return question
         evident = _question_answer.evident_question(given)
-        candidates = (evident, question) if self._made_inside else (question, evident)
-        found = next((candidate for candidate in candidates if candidate is not None), None)
-        return _question_answer.whole_input(given) if found is None else found
+        if evident is None and self._made_inside:
+            evident = self.first.question()
+        return _question_answer.whole_input(given) if evident is None else evident
 
     def last_text(self) -> str:
         """What a model said last."""
@@ -117,8 +118,10 @@ class Transcript:
 
     def author(self, text: str) -> Result | None:
         """The model call whose text an answer is; without one, the last."""
-        wrote = (result for result in reversed(self._results) if result.text and _alike(result.text, text))
-        return next(wrote, self._results[-1] if self._results else None)
+        for result in reversed(self._results):
+            if result.text and _alike(result.text, text):
+                return result
+        return self._results[-1] if self._results else None
 
     def seen(self) -> str:
         """What the user has seen of the answer."""

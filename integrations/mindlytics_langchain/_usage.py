@@ -69,7 +69,7 @@ def read_result(response: LLMResult | None) -> Result:
 
 def model_name(said: Mapping[str, Any]) -> str | None:
     """The model's name under one of its usual keys."""
-    for key in _MODEL_NAMES:
+    for key in _MODEL_NAMES if said else ():
         name = said.get(key)
         if name and isinstance(name, str):
             return name
@@ -85,7 +85,9 @@ def asked_model(metadata: Mapping[str, Any] | None, params: Any) -> str | None:
 def wants_call(params: Any) -> bool:
     """Whether the model was made to call a tool: then the call's arguments are its answer."""
     choice = _mapping(params).get("tool_choice")
-    return choice not in (None, False, "auto", "none") and _mapping(choice).get("type") not in ("auto", "none")
+    if choice is None:
+        return False
+    return choice not in (False, "auto", "none") and _mapping(choice).get("type") not in ("auto", "none")
 
 
 def _tokens(message: AIMessage | None, output: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
@@ -102,4 +104,5 @@ def _tokens(message: AIMessage | None, output: Mapping[str, Any]) -> tuple[Any, 
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, MAPPINGS) else _NOTHING
+    # (To ask of None whether it is a mapping takes longer than all else here.)
+    return value if value is not None and isinstance(value, MAPPINGS) else _NOTHING

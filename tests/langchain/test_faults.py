@@ -143,12 +143,12 @@ class Recorded(Recording):
 def begin(
     table: RunTable, run_id: uuid.UUID, new: Callable[[], Recording] = Recorded, parent: uuid.UUID | None = None
 ) -> None:
-    table.begin(run_id, parent, lambda: None, "", new)
+    table.begin(run_id, parent, "", new)
 
 
 def test_the_run_table_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_runs, "MOST_ROOTS", 3)
-    table = RunTable()
+    table = RunTable(lambda: None)
     recordings = [Recorded() for _ in range(5)]
     for recording in recordings:
         begin(table, uuid.uuid4(), lambda recording=recording: recording)
@@ -159,7 +159,7 @@ def test_the_run_table_is_bounded(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_busy_run_is_not_the_one_that_is_given_up():
     now = [0.0]
-    table = RunTable(lambda: now[0])
+    table = RunTable(lambda: None, lambda: now[0])
     old, busy, new = (uuid.uuid4() for _ in range(3))
     begin(table, old)
     begin(table, busy)

@@ -298,5 +298,5 @@ def test_messages_are_told_apart_by_their_pictures_and_calls():
 def test_ids_are_texts_and_numbers():
     assert [as_id(value) for value in ("a", 7, "", None, True, 1.5, [])] == ["a", "7", None, None, None, None, None]
     assert call_ids({"mindlytics_user_id": 7}).user_id == "7"
-    found = framework_ids({"thread_id": None}, {"session_id": "s", "user_id": "u"}, {"user_id": "other"})
+    found = framework_ids(None, {"session_id": "s", "user_id": "u"}, {"user_id": "other"})
     assert (found.user_id, found.session_id, found.conversation_id) == ("u", "s", "s")
