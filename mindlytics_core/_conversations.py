@@ -161,14 +161,15 @@ class Conversations:
 
             answer_id: What a later input may call the answer by.
         """
-        stands = None
+        place = None
         # A conversation that does not wait is never looked for; and to look at long inputs takes its time.
         if answer is not None and conversation.wait:
             stands = answered(_root(exchange.ids), exchange.messages, answer, exchange.seen)
+            place = stands.answers[-1], stands.tail(), conversation, _name(exchange.ids, answer_id)
         with self._lock:
             self._take_up(conversation, exchange)
-            if stands is not None:
-                self._known.add(stands, conversation, _name(exchange.ids, answer_id))
+            if place is not None:
+                self._known.add(*place)
             self._pause(conversation, conversation.wait)
 
     def look(self, ids: Ids, messages: Sequence[Message]) -> Trail:
@@ -199,11 +200,12 @@ class Conversations:
     ) -> None:
         """Keep an exchange open until its tools' results come, or the conversation ends."""
         stands, name = answered(_root(exchange.ids), messages[:-1], messages[-1]), _name(exchange.ids, answer_id)
+        [whole], tail = stands.answers, stands.tail()
         with self._lock:
             self._take_up(conversation, exchange)
-            for digest in filter(None, (stands.answers[-1], name)):
+            for digest in filter(None, (whole, name)):
                 conversation.unanswered[digest] = exchange
-            self._known.add(stands, conversation, name)
+            self._known.add(whole, tail, conversation, name)
             self._pause(conversation, conversation.wait or self._idle_timeout)
 
     def end(self, conversation_id: str, session_id: str | None = None) -> None:

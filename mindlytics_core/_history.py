@@ -43,20 +43,41 @@ class Trail(msgspec.Struct, frozen=True):
     What messages look like as digests.
 
     Attributes:
+        root: Whose they are: the same words of two users are two conversations.
+
+        messages: They, oldest first.
+
         answers: For each answer among them, the digest of everything up to and including it, the first one first.
 
-        tail: A digest of the last exchanges up to the last answer, if they hold enough words to be no coincidence;
-            by it a chat is recognised whose first messages were cut off or summarised.
-
-        so_far: The digest in the making of all messages, to go on from; None where nothing was made out.
+        so_far: The digest in the making of all of them, to go on from; None where nothing was made out.
     """
 
+    root: str
+    messages: Sequence[Message]
     answers: Sequence[bytes]
-    tail: bytes | None
-    so_far: "hashlib.blake2b | None" = None
+    so_far: "hashlib.blake2b | None"
+
+    def tail(self) -> bytes | None:
+        """
+        A digest of the last exchanges up to the last answer, if they hold enough words to be no coincidence.
+
+        By it a chat is recognised whose first messages were cut off or summarised.
+        """
+        so_far = _digest(f"{self.root}\0tail")
+        chars = 0
+        is_answered = False
+        for message in reversed(self.messages):
+            is_answered = is_answered or message.role == ASSISTANT
+            if not is_answered or message.role in _INSTRUCTIONS:
+                continue
+            so_far.update(_bytes(message))
+            chars += len(message.text)
+            if chars >= _TELLING_CHARS and message.role == USER:
+                return so_far.digest()
+        return None
 
 
-NOTHING_SEEN = Trail((), None)
+NOTHING_SEEN = Trail("", (), (), None)
 
 
 def trail(root: str, messages: Sequence[Message]) -> Trail:
@@ -64,7 +85,7 @@ def trail(root: str, messages: Sequence[Message]) -> Trail:
     Make out the digests of messages.
 
     Args:
-        root: Whose they are: the same words of two users are two conversations.
+        root: Whose they are.
 
         messages: A model's input, oldest first.
     """
@@ -76,7 +97,7 @@ def trail(root: str, messages: Sequence[Message]) -> Trail:
         so_far.update(_bytes(message))
         if message.role == ASSISTANT:
             answers.append(so_far.digest())
-    return Trail(answers, _tail(root, messages), so_far)
+    return Trail(root, messages, answers, so_far)
 
 
 def answered(root: str, messages: Sequence[Message], answer: Message, seen: Trail = NOTHING_SEEN) -> Trail:
@@ -99,22 +120,7 @@ def answered(root: str, messages: Sequence[Message], answer: Message, seen: Trai
         for message in messages:
             so_far.update(_bytes(message))
     so_far.update(_bytes(answer))
-    return Trail((so_far.digest(),), _tail(root, (*messages, answer)))
-
-
-def _tail(root: str, messages: Sequence[Message]) -> bytes | None:
-    so_far = _digest(f"{root}\0tail")
-    chars = 0
-    is_answered = False
-    for message in reversed(messages):
-        is_answered = is_answered or message.role == ASSISTANT
-        if not is_answered or message.role in _INSTRUCTIONS:
-            continue
-        so_far.update(_bytes(message))
-        chars += len(message.text)
-        if chars >= _TELLING_CHARS and message.role == USER:
-            return so_far.digest()
-    return None
+    return Trail(root, (*messages, answer), (so_far.digest(),), so_far)
 
 
 def _digest(root: str) -> "hashlib.blake2b":
@@ -216,20 +222,22 @@ class Recognition(Generic[V]):
         self._tails: History[V] = History(most, is_free)
         self._names: History[V] = History(most, is_free)
 
-    def add(self, seen: Trail, conversation: V, name: bytes | None = None) -> None:
+    def add(self, whole: bytes, tail: bytes | None, conversation: V, name: bytes | None = None) -> None:
         """
         Remember that a conversation stands where messages end.
 
         Args:
-            seen: The messages, an answer at their end.
+            whole: The digest of all of them, an answer at their end.
+
+            tail: That of the last exchanges, if they are telling.
 
             conversation: It.
 
             name: The digest of the answer's name, if it has one.
         """
-        self._wholes.add(seen.answers[-1], conversation)
-        if seen.tail is not None:
-            self._tails.add(seen.tail, conversation)
+        self._wholes.add(whole, conversation)
+        if tail is not None:
+            self._tails.add(tail, conversation)
         if name is not None:
             self._names.add(name, conversation)
 
@@ -240,7 +248,7 @@ class Recognition(Generic[V]):
         known = next((digest for digest in reversed(seen.answers) if self._wholes.last(digest)), None)
         return (
             (self._wholes.standing(known) if known else None)
-            or (self._tails.standing(seen.tail) if seen.tail else None)
+            or (self._tails.standing(tail) if self._tails and (tail := seen.tail()) else None)
             or (self._wholes.last(known) if known else None)
             or self._names.last(seen.answers[0])
         )
