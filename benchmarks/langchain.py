@@ -1,7 +1,8 @@
 """
 What the handler costs a run of `prompt | fake chat model | parser`, in CPU time of the whole process.
 
-    python benchmarks/langchain.py              # ours, beside no handler and one of empty methods
+    python benchmarks/langchain.py              # ours, beside no handler and one of empty methods; and ready events,
+                                                # which a handler without any logic puts into the same queue
     python benchmarks/langchain.py --rivals     # and other SDKs' handlers, in a virtual environment of their own
     python benchmarks/langchain.py --memory     # 100,000 runs on one handler, and the memory that they take
     python benchmarks/langchain.py --context    # what a history of 10 MB costs
@@ -158,6 +159,36 @@ def mindlytics(url: str) -> tuple[Handlers, Finish]:
     return [MindlyticsHandler(client=client)], client.flush_sync
 
 
+class Ready(Empty):
+    """Records what ours records of a run, five events, made beforehand: what is left is the queue and the delivery."""
+
+    def __init__(self, client: Any) -> None:
+        record = {"session_id": "s", "timestamp": "2026-01-01T00:00:00.000000+00:00"}
+        track = {**record, "type": "track", "conversation_id": "c"}
+        words = {"user": "Hi", "assistant": "Hello there, how may I help?", "turn_id": "0" * 26, "latency_ms": 1}
+        made = importlib.import_module("mindlytics_core").event_from_json
+        self._events = [
+            made({**record, "type": "start_session", "device_id": "s"}),
+            made({**track, "event": "Conversation Started"}),
+            made({**track, "event": "Conversation Turn", "properties": words}),
+            made({**track, "event": "Conversation Ended"}),
+            made({**record, "type": "end_session"}),
+        ]
+        self._client = client
+
+    def on_chain_end(self, *_: Any, parent_run_id: Any = None, **__: Any) -> None:
+        if parent_run_id is None:
+            for event in self._events:
+                self._client.record(event)
+
+
+def ready(url: str) -> tuple[Handlers, Finish]:
+    from mindlytics_core import Client  # noqa: PLC0415  # the rivals' processes do without
+
+    client = Client("key", "project", url)
+    return [Ready(client)], client.flush_sync
+
+
 def langfuse(url: str) -> tuple[Handlers, Finish]:
     client = importlib.import_module("langfuse").Langfuse(public_key="pk", secret_key="sk", host=url)  # noqa: S106
     return [importlib.import_module("langfuse.langchain").CallbackHandler(public_key="pk")], client.flush
@@ -191,7 +222,7 @@ def openinference(url: str) -> tuple[Handlers, Finish]:
     return [made], provider.force_flush
 
 
-MAKERS = {maker.__name__: maker for maker in (mindlytics, langfuse, langsmith, posthog, opik, openinference)}
+MAKERS = {maker.__name__: maker for maker in (mindlytics, ready, langfuse, langsmith, posthog, opik, openinference)}
 
 
 def measure(name: str) -> None:
@@ -297,7 +328,10 @@ def main() -> None:
     elif chosen.context:
         context()
     else:
-        table(list(MAKERS) if chosen.rivals else ["mindlytics"], rivals_python() if chosen.rivals else sys.executable)
+        table(
+            list(MAKERS) if chosen.rivals else ["mindlytics", "ready"],
+            rivals_python() if chosen.rivals else sys.executable,
+        )
 
 
 if __name__ == "__main__":
