@@ -182,7 +182,7 @@ def _evident_text(value: Any, names: Iterable[str], between: str = "") -> str | 
         return None
     texts: dict[Any, str] = {}
     for key, item in value.items():
-        readable = item if isinstance(item, str) else _readable(item, between)
+        readable = _readable(item, between)
         if isinstance(readable, str):
             texts[key] = readable
     if len(texts) == 1:
