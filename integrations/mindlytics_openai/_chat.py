@@ -70,7 +70,9 @@ class Chunks:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
-        self._calls: dict[int, list[str]] = {}
+        self._calls: list[list[str]] = []
+        #: The call that is being told, by its index.
+        self._told: dict[int, list[str]] = {}
         self._model: str | None = None
         self._usage: Any = None
         self._is_complete = False
@@ -105,7 +107,7 @@ class Chunks:
             text="".join(self._texts),
             model=self._model,
             usage=usage(self._usage),
-            calls=tuple(ToolCall(*call) for _, call in sorted(self._calls.items())),
+            calls=tuple(ToolCall(*call) for call in self._calls),
             is_complete=self._is_complete,
         )
 
@@ -113,9 +115,11 @@ class Chunks:
         """Take in what is no plain text; say whether the user sees something by it."""
         calls = getattr(delta, "tool_calls", None)
         for call in calls or ():
-            self._add_call(read(call, "index") or 0, read(call, "id"), read(call, "function") or read(call, "custom"))
+            self._add_call(
+                read(call, "index") or 0, as_text(read(call, "id")), read(call, "function") or read(call, "custom")
+            )
         if function := getattr(delta, "function_call", None):
-            self._add_call(0, None, function)
+            self._add_call(0, "", function)
         if calls or function or delta is None or type(content) is str:
             return False
         # Some servers send content in parts, as they take it.
@@ -124,9 +128,13 @@ class Chunks:
             self._texts.append(text)
         return bool(text)
 
-    def _add_call(self, index: int, call_id: Any, function: Any) -> None:
-        call = self._calls.setdefault(index, ["", "", ""])
-        call[0] = call[0] or as_text(call_id)
+    def _add_call(self, index: int, call_id: str, function: Any) -> None:
+        call = self._told.get(index)
+        # Some servers tell every call under the index of the first.
+        if call is None or (call_id and call[0] and call_id != call[0]):
+            call = self._told[index] = ["", "", ""]
+            self._calls.append(call)
+        call[0] = call[0] or call_id
         call[1] += as_text(read(function, "name"))
         call[2] += as_text(read(function, "arguments") or read(function, "input"))
 

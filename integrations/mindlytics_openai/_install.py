@@ -1,5 +1,7 @@
 """Recording for every client of the process, for apps that cannot reach the place where theirs are made."""
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
@@ -38,7 +40,7 @@ def install(**options: "Unpack[Options]") -> None:
     _installed[:] = [settings(options)]
     for kind in _KINDS:
         if not _is_ours(kind):
-            kind.request = watched(kind, kind.request, _settings_of)
+            kind.request = watched(kind, functools.partial(_itself, kind.request), _settings_of)
             kind.request.is_of_mindlytics = True
 
 
@@ -55,6 +57,10 @@ def _settings_of(openai_client: Any) -> "Settings | None":
     if own_settings(openai_client) is not None:
         return None
     return _installed[0] if _installed else None
+
+
+def _itself(request: Callable[..., Any]) -> Callable[..., Any]:
+    return request
 
 
 def _is_ours(kind: Any) -> bool:

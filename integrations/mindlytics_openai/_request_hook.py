@@ -12,27 +12,27 @@ from mindlytics_openai._settings import Settings
 SettingsOf = Callable[[Any], Settings | None]
 
 
-def watched(kind: type, request: Callable[..., Any], settings_of: SettingsOf) -> Callable[..., Any]:
+def watched(kind: type, request_of: Callable[[], Callable[..., Any]], settings_of: SettingsOf) -> Callable[..., Any]:
     """
     A `request` that records what passes through it.
 
     Args:
         kind: The class of client that it is for.
 
-        request: The client's own.
+        request_of: Gives the client's own, as it is when a call is made: others may have put theirs over it since.
 
         settings_of: Says how a client's calls are recorded, or None if they are not.
     """
     drive = _drive_async if issubclass(kind, openai.AsyncOpenAI) else _drive
-    return functools.wraps(request)(drive(request, settings_of))
+    return functools.wraps(request_of())(drive(request_of, settings_of))
 
 
-def _drive(request: Callable[..., Any], settings_of: SettingsOf) -> Callable[..., Any]:
+def _drive(request_of: Callable[[], Callable[..., Any]], settings_of: SettingsOf) -> Callable[..., Any]:
     def watched(self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         call = _begin(self, options, settings_of, stream=stream)
         while True:
             try:
-                answer = request(self, cast_to, call.options, stream=stream, stream_cls=stream_cls)
+                answer = request_of()(self, cast_to, call.options, stream=stream, stream_cls=stream_cls)
             except BaseException as error:  # whatever it is, it is the app's, and goes on as it is
                 if call.failed(error):
                     raise
@@ -42,12 +42,12 @@ def _drive(request: Callable[..., Any], settings_of: SettingsOf) -> Callable[...
     return watched
 
 
-def _drive_async(request: Callable[..., Any], settings_of: SettingsOf) -> Callable[..., Any]:
+def _drive_async(request_of: Callable[[], Callable[..., Any]], settings_of: SettingsOf) -> Callable[..., Any]:
     async def watched(self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         call = _begin(self, options, settings_of, stream=stream)
         while True:
             try:
-                answer = await request(self, cast_to, call.options, stream=stream, stream_cls=stream_cls)
+                answer = await request_of()(self, cast_to, call.options, stream=stream, stream_cls=stream_cls)
             except BaseException as error:  # also a cancellation; it goes on as it is
                 if call.failed(error):
                     raise

@@ -22,6 +22,9 @@ from mindlytics_openai._surface import (
 #: Fields in which the calls of tools hold what they are called with.
 _ARGS = ("arguments", "input", "action", "operation")
 _IMAGE = "image_generation_call"
+#: The model asks whether a tool of the server's may run, and the app answers.
+_APPROVAL_ASKED = "mcp_approval_request"
+_APPROVAL_GIVEN = "mcp_approval_response"
 _TEXT_EVENTS = {"response.output_text.delta", "response.refusal.delta"}
 _LAST_EVENTS = {"response.completed", "response.incomplete", "response.failed"}
 _PENDING = {"queued", "in_progress"}
@@ -118,7 +121,7 @@ def _messages(items: Sequence[Any]) -> Iterator[Message]:
             calls.append(_call(item))
         elif _is_result(item):
             yield from said()
-            yield Message("tool", f"{read(item, 'call_id')}\0{_result(item)}")
+            yield Message("tool", f"{_call_id(item)}\0{_result(item)}")
         elif role is not None:
             yield from said()
             yield Message(as_text(role), told_apart(read(item, "content")))
@@ -133,24 +136,33 @@ def _said(item: Any) -> str:
 
 
 def _is_call(item: Any) -> bool:
-    """Whether it asks the app to run something; what the server runs by itself has no id to answer to."""
-    return as_text(read(item, "type")).endswith("_call") and read(item, "call_id") is not None
+    """Whether it asks the app for something; what the server runs by itself has no id to answer to."""
+    kind = as_text(read(item, "type"))
+    return kind == _APPROVAL_ASKED or (kind.endswith("_call") and read(item, "call_id") is not None)
 
 
 def _is_result(item: Any) -> bool:
-    return as_text(read(item, "type")).endswith("_call_output")
+    kind = as_text(read(item, "type"))
+    return kind == _APPROVAL_GIVEN or kind.endswith("_call_output")
+
+
+def _call_id(item: Any) -> str:
+    """What a call and its result have in common."""
+    if read(item, "type") == _APPROVAL_ASKED:
+        return as_text(read(item, "id"))
+    return as_text(read(item, "call_id") or read(item, "approval_request_id"))
 
 
 def _calls(items: Sequence[Any]) -> Iterator[ToolCall]:
     """The calls that wait for a result: of some tools the server brings it at once."""
-    results = {read(item, "call_id") for item in items if _is_result(item)}
-    return (_call(item) for item in items if _is_call(item) and read(item, "call_id") not in results)
+    results = {_call_id(item) for item in items if _is_result(item)}
+    return (_call(item) for item in items if _is_call(item) and _call_id(item) not in results)
 
 
 def _call(item: Any) -> ToolCall:
     name = read(item, "name") or read(item, "type").removesuffix("_call")
     args = next(filter(None, (read(item, field) for field in _ARGS)), None)
-    return ToolCall(as_text(read(item, "call_id")), as_text(name), as_text(args))
+    return ToolCall(_call_id(item), as_text(name), as_text(args))
 
 
 def _results(items: Sequence[Any]) -> Iterator[ToolResult]:
@@ -159,16 +171,16 @@ def _results(items: Sequence[Any]) -> Iterator[ToolResult]:
     for item in reversed(items):
         if read(item, "role") == ASSISTANT or _is_call(item):
             break
-        if _is_result(item):
+        if _is_result(item) and read(item, "type") != _APPROVAL_GIVEN:
             results.append(item)
     calls = {call.id: call for call in map(_call, filter(_is_call, items))} if results else {}
     for item in reversed(results):
-        call_id = as_text(read(item, "call_id"))
+        call_id = _call_id(item)
         yield ToolResult(call_id, calls.get(call_id), _result(item))
 
 
 def _result(item: Any) -> str:
-    output = read(item, "output")
+    output = read(item, "approve") if read(item, "type") == _APPROVAL_GIVEN else read(item, "output")
     if isinstance(output, list | tuple):
         return shown(output)
     # A screenshot, for one.

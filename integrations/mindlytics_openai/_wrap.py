@@ -1,6 +1,7 @@
 """A client becomes a recording one by a change of its class: all its resources and helpers go through `request`."""
 
 import functools
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ C = TypeVar("C", bound=openai.OpenAI | openai.AsyncOpenAI)
 
 #: Where a client keeps its settings.
 _SETTINGS = "_mindlytics_settings"
-#: Where a class of ours keeps the class that it stands for.
+#: Where a class of ours keeps the class that it stands for, and a request of ours the one that it is put over.
 PLAIN = "_mindlytics_plain"
 #: What a class has whose instances record as soon as they have settings.
 _RECORDS = "_mindlytics_records"
@@ -59,6 +60,9 @@ def unwrap(openai_client: C) -> C:
         openai_client: The client; one that is not wrapped stays as it is.
     """
     vars(openai_client).pop(_SETTINGS, None)
+    own_request = getattr(vars(openai_client).get("request"), PLAIN, None)
+    if own_request is not None:
+        vars(openai_client)["request"] = own_request
     openai_client.__class__ = vars(type(openai_client)).get(PLAIN, type(openai_client))
     return openai_client
 
@@ -80,6 +84,12 @@ def _become_recording(openai_client: Any, given: "Settings", watched: Callable[.
         # Kept by the class that it stands for, so that it lives as long as that one.
         known = (other for other in kind.__subclasses__() if records(other))
         openai_client.__class__ = next(known, None) or _recording_class(kind, watched)
+    own_request = vars(openai_client).get("request")
+    if own_request is not None:
+        # Tools that look at one client put theirs over the class's.
+        over = watched(kind, functools.partial(_without_self, own_request), own_settings)
+        setattr(over, PLAIN, own_request)
+        vars(openai_client)["request"] = types.MethodType(over, openai_client)
     setattr(openai_client, _SETTINGS, given)
 
 
@@ -90,7 +100,7 @@ def _recording_class(base: type, watched: Callable[..., Any]) -> type:
         "__module__": base.__module__,
         "__qualname__": base.__qualname__,
         "__doc__": base.__doc__,
-        "request": watched(base, plain.request, own_settings),
+        "request": watched(base, lambda: plain.request, own_settings),
         "copy": _keeping_settings(plain.copy),
         "with_options": _keeping_settings(plain.with_options),
         PLAIN: vars(base).get(PLAIN, base),
@@ -109,3 +119,8 @@ def _keeping_settings(copy: Callable[..., Any]) -> Callable[..., Any]:
         return copied
 
     return kept
+
+
+def _without_self(request: Callable[..., Any]) -> Callable[..., Any]:
+    """A client's own request, called as its class's is."""
+    return lambda _self, *args, **kwargs: request(*args, **kwargs)

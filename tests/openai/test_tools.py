@@ -113,6 +113,22 @@ async def test_a_streamed_tool_loop_is_one_turn(  # noqa: PLR0917  # fixtures ar
     assert arrived() == [*OPENED, *CALLS, {**TURN, "time_to_first_token_ms": "ms"}]
 
 
+@pytest.mark.parametrize("index", [0, None])
+def test_calls_that_a_server_tells_under_one_index_are_told_apart(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, arrived: Any, say: Any, asking: Any, index: Any
+):
+    calls = asking["choices"][0]["message"]["tool_calls"]
+    chunks = [say.chunk(tool_calls=[{"index": index, **call}]) for call in calls]
+    provider.answers([*chunks, say.chunk(finish="tool_calls")], say.completion("It rains."))
+    recording = wrap(provider.client(), client=client)
+
+    list(recording.chat.completions.create(model="tiny", messages=[USER], tools=TOOLS, stream=True))
+    messages = with_results(asking["choices"][0]["message"])
+    recording.chat.completions.create(model="tiny", messages=messages, tools=TOOLS)
+
+    assert arrived() == [*OPENED, *CALLS, TURN]
+
+
 def test_a_loop_over_several_rounds_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any):
     rounds = [say.completion(None, tool_calls=[say.tool_call(f"call_{n}", "clock", "{}")]) for n in (1, 2)]
     provider.answers(*rounds, say.completion("It is late."))

@@ -143,6 +143,39 @@ def test_a_subclass_of_the_app_s_own_keeps_its_ways(provider: Any, client: Clien
     assert arrived() == [*OPENED, TURN]
 
 
+@pytest.mark.parametrize("where", ["client", "class, before", "class, after"])
+def test_what_others_put_over_the_request_sees_every_call_and_so_do_we(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, arrived: Any, say: Any, monkeypatch: pytest.MonkeyPatch, where: str
+):
+    provider.answers(*[say.completion()] * 3)
+    seen: list[Any] = []
+
+    def over(request: Any) -> Any:
+        def theirs(*args: Any, **kwargs: Any) -> Any:
+            seen.append(args)
+            return request(*args, **kwargs)
+
+        return theirs
+
+    plain = provider.client()
+    if where == "client":
+        plain.request = over(plain.request)
+    elif where == "class, before":
+        monkeypatch.setattr(openai.OpenAI, "request", over(openai.OpenAI.request))
+    before = vars(plain).get("request")
+    recording = wrap(plain, client=client)
+    if where == "class, after":
+        monkeypatch.setattr(openai.OpenAI, "request", over(openai.OpenAI.request))
+    ask(recording)
+    ask(recording.with_options(timeout=3))
+    assert vars(unwrap(recording)).get("request") is before
+    ask(recording)
+
+    # A copy has what its class has.
+    assert len(seen) == (2 if where == "client" else 3)
+    assert arrived() == chats([TURN], [TURN])
+
+
 def test_a_request_sent_by_hand_is_recorded_and_its_body_left_alone(
     provider: Any, client: Client, arrived: Any, say: Any
 ):
