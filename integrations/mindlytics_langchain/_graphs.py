@@ -14,6 +14,8 @@ _INTEGRATIONS = ("langgraph", "langchain_create_agent")
 _NO_NAME = "LangGraph"
 #: Where LangGraph gives a part of a graph the function that reads the graph's state; no public name, but an old one.
 _READ = "__pregel_read"
+#: The path to a part of a graph: names and ids, `node:id|node:id`.
+_PATH = "langgraph_checkpoint_ns"
 _TOOL_CALL = "tool_call_with_context"
 
 
@@ -39,6 +41,12 @@ def graph_name(name: str | None, metadata: Mapping[str, Any] | None) -> str | No
 def name_above_node(name: str | None, metadata: Mapping[str, Any] | None) -> str | None:
     """The same, told by the metadata of a part: an older LangGraph says nothing at the root."""
     return name if metadata and NODE in metadata and name != _NO_NAME else None
+
+
+def task_id(metadata: Mapping[str, Any] | None) -> str | None:
+    """The id of the graph's part that a run belongs to: the same when it is run again after an interrupt."""
+    path = (metadata or {}).get(_PATH)
+    return path.partition("|")[0].rpartition(":")[2] if isinstance(path, str) else None
 
 
 def shown_state(given: Any) -> Any:

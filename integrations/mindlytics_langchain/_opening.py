@@ -54,6 +54,7 @@ class Opening:
         self._assistant_id = settings.assistant_id or _graphs.graph_name(name, metadata)
         self._metadata = metadata
         self._configurable: Mapping[str, Any] | None = None
+        self._first_task: str | None = None
 
     def note_child(
         self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None, *, is_direct: bool
@@ -71,6 +72,7 @@ class Opening:
         if is_direct:
             self._assistant_id = self._assistant_id or _graphs.name_above_node(self._name, metadata)
         self._configurable = self._configurable or configurable
+        self._first_task = self._first_task or _graphs.task_id(metadata)
         self.thread_id = self.thread_id or _ids.thread_id(metadata, configurable)
 
     def open(self, transcript: Transcript, messages: Sequence[Message]) -> Exchange:
@@ -114,24 +116,16 @@ class Opening:
         """
         The id of a turn that another process may have begun, or may go on with.
 
-        It is made of what every process finds in the graph's state: the message that the turn began with. What is
-        done once more with that message, from an older checkpoint or after the turn is complete, is another turn.
+        It is made of what every process finds: the message that the turn began with, in the graph's state; without
+        one, the part that runs first, which is the one that stopped where a graph has but one, or stopped at once.
+        What is done once more with it, from an older checkpoint or after the turn is complete, is another turn.
         """
-        if self.thread_id is None or transcript.state is None:
+        is_replay = _CHECKPOINT in (self._metadata or {}) and transcript.given is None
+        if self.thread_id is None or is_replay:
             return None
-        given = transcript.given
-        is_replay = _CHECKPOINT in (self._metadata or {}) and given is None
-        if is_replay or not (_question_answer.is_resume(given) or _question_answer.asked(given) is not None):
-            return None
-        messages = _question_answer.messages_in(transcript.state)
-        at = last_of(messages, HumanMessage)
-        try:
-            # Of LangGraph's own making, or as good: an app may begin to count anew in every process.
-            message_id = uuid.UUID(messages[at].id if at is not None else None)
-        except (TypeError, ValueError):
-            return None
-        turn_id = uuid.uuid5(message_id, self.thread_id).hex
-        return None if self.waiting.is_over(turn_id) else turn_id
+        began_with = _as_uuid(_first_message(transcript)) or _as_uuid(self._first_task)
+        turn_id = None if began_with is None else uuid.uuid5(began_with, self.thread_id).hex
+        return None if turn_id is None or self.waiting.is_over(turn_id) else turn_id
 
 
 def graph_state(given: Any, configurable: Mapping[str, Any] | None, *, is_direct: bool) -> Any:
@@ -152,6 +146,24 @@ def graph_state(given: Any, configurable: Mapping[str, Any] | None, *, is_direct
     if messages:
         return {"messages": messages}
     return given if is_direct and _question_answer.evident_question(given) is not None else None
+
+
+def _first_message(transcript: Transcript) -> str | None:
+    """The id of the message that a turn began with."""
+    given = transcript.given
+    if transcript.state is None or not (_question_answer.is_resume(given) or _question_answer.asked(given) is not None):
+        return None
+    messages = _question_answer.messages_in(transcript.state)
+    at = last_of(messages, HumanMessage)
+    return None if at is None else messages[at].id
+
+
+def _as_uuid(text: str | None) -> uuid.UUID | None:
+    # Of LangGraph's own making, or as good: an app may begin to count anew in every process.
+    try:
+        return uuid.UUID(text)
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 def _note_results(exchange: Exchange, messages: tuple[BaseMessage, ...], runtime: float) -> None:

@@ -84,10 +84,15 @@ class Recorder:
         if run is None:
             return None
         if run.is_root:
-            run.watch = watch_task(functools.partial(self._task_ended, run))
-        elif run.recording.is_unopened:
-            is_direct = parent_run_id is not None and parent_run_id.int == run.tree.root_id.int
+            run.watch = run.tree.watch = watch_task(functools.partial(self._task_ended, run))
+            return run
+        is_direct = parent_run_id is not None and parent_run_id.int == run.tree.root_id.int
+        if run.recording.is_unopened:
             run.recording.child_started(metadata, ambient_configurable(), given, is_direct=is_direct)
+        if is_direct and run.tree.watch is not None and run.tree.watch.is_over():
+            # A batch starts its roots in tasks that only do that; `with_fallbacks` never tells that it was cancelled.
+            run.takes_root = True
+            run.watch = watch_task(functools.partial(self._task_ended, run))
         return run
 
     def _new_recording(
@@ -145,6 +150,8 @@ class Recorder:
                 run.recording.interrupted()
             if run.is_root:
                 run.recording.fail(error, given)
+            elif run.takes_root and isinstance(error, asyncio.CancelledError):
+                self.fail(run.tree.root_id, error)
             self.sweep(run)
         return run
 

@@ -33,6 +33,8 @@ class Tree(msgspec.Struct, eq=False):
         keys: All of its runs, as numbers, the root first.
 
         is_running: Whether the root has not ended.
+
+        watch: Looks after the task that the root began in.
     """
 
     root_id: UUID
@@ -40,6 +42,7 @@ class Tree(msgspec.Struct, eq=False):
     touched: float
     keys: list[int] = []
     is_running: bool = True
+    watch: Watch | None = None
 
 
 class Run(msgspec.Struct, eq=False):
@@ -66,6 +69,8 @@ class Run(msgspec.Struct, eq=False):
         watch: Looks after the task that it began in.
 
         ends_with_task: Whether it cannot outlast that task, unless it streams.
+
+        takes_root: Whether the root is cancelled when it is.
     """
 
     run_id: UUID
@@ -78,6 +83,7 @@ class Run(msgspec.Struct, eq=False):
     answers: bool = False
     watch: Watch | None = None
     ends_with_task: bool = False
+    takes_root: bool = False
 
     @property
     def recording(self) -> Recording:

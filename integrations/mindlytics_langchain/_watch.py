@@ -22,6 +22,10 @@ class Watch:
         self._callback = functools.partial(_tell, ended)
         task.add_done_callback(self._callback)
 
+    def is_over(self) -> bool:
+        """Whether the task is over, told or not."""
+        return self._task.done()
+
     def stop(self) -> None:
         """The run has ended, so the task may go on with others; nothing of this one stays with it."""
         self._task.remove_done_callback(self._callback)

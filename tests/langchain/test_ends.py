@@ -144,16 +144,8 @@ async def test_a_graph_s_stream_that_is_left_after_its_answer(lab: Any):
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", interrupted=True))
 
 
-#: All but a cancelled batch with fallbacks, of which LangChain tells nobody.
-CANCELLED = [
-    (how, kind)
-    for how in ("ainvoke", "astream", "abatch", "astream_events")
-    for kind in ("chain", "fallbacks", "retry", "graph")
-    if (how, kind) != ("abatch", "fallbacks")
-]
-
-
-@pytest.mark.parametrize(("how", "kind"), CANCELLED)
+@pytest.mark.parametrize("kind", ["chain", "fallbacks", "chain_with_fallbacks", "retry", "graph"])
+@pytest.mark.parametrize("how", ["ainvoke", "astream", "abatch", "astream_events"])
 async def test_a_cancelled_run_is_recorded_as_failed(how: str, kind: str, stuck: Stuck, lab: Any):
     graph = StateGraph(MessagesState)
     graph.add_node("answer", itemgetter("messages") | stuck | (lambda message: {"messages": [message]}))
@@ -161,6 +153,7 @@ async def test_a_cancelled_run_is_recorded_as_failed(how: str, kind: str, stuck:
     runnable = {
         "chain": lab.chain("unused").first | stuck,
         "fallbacks": stuck.with_fallbacks([lab.model("unused")]),
+        "chain_with_fallbacks": (lab.chain("unused").first | stuck).with_fallbacks([lab.chain("unused")]),
         "retry": stuck.with_retry(),
         "graph": RunnableLambda(lambda given: {"messages": [("user", given["question"])]}) | graph.compile(),
     }[kind]

@@ -6,9 +6,10 @@ from typing import Any
 from helpers import Service
 from programs import run, said
 
-#: Runs three graphs up to their interrupts, or to their ends when they were interrupted before.
+#: Runs five graphs up to their interrupts, or to their ends when they were interrupted before.
 PROGRAM = """
 import asyncio, pickle, pathlib
+from typing import TypedDict
 from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
@@ -63,10 +64,26 @@ building.add_node("ask", ask)
 building.add_edge(START, "ask")
 graph = building.compile(checkpointer=saver)
 
-# A workflow has no messages, but is given its own input again.
+# Neither has messages; a workflow is given its own input again, and a part that stopped is known by its id.
 @entrypoint(checkpointer=saver)
 def workflow(question):
     return "Deleted: " + interrupt(question + " Really?")
+
+class Asked(TypedDict, total=False):
+    question: str
+    answer: str
+
+def stops(state):
+    return {"answer": "Deleted: " + interrupt(state["question"])}
+
+bare = StateGraph(Asked)
+bare.add_node("stops", stops)
+bare.add_edge(START, "stops")
+late = StateGraph(Asked)
+late.add_node("first", lambda state: {"question": state["question"] + "!"})
+late.add_node("stops", stops)
+late.add_edge(START, "first")
+late.add_edge("first", "stops")
 
 def config(thread_id):
     return {"configurable": {"thread_id": thread_id}, "callbacks": [MindlyticsHandler(user_id="u1")]}
@@ -78,6 +95,8 @@ messages = {"messages": [("user", "Delete it.")]}
 asyncio.run(agent.ainvoke(given(messages), config("agent")))
 list(graph.stream(given(messages), config("graph")))
 workflow.invoke(given("Delete it."), config("workflow"))
+for name, building in (("bare", bare), ("late", late)):
+    building.compile(checkpointer=saver).invoke(given({"question": "Delete it."}), config(name))
 disk.write_bytes(pickle.dumps({name: plain(getattr(saver, name)) for name in ("storage", "writes", "blobs")}))
 """
 
@@ -117,13 +136,18 @@ def test_what_another_process_resumes_is_one_turn(service: Service, tmp_path: Pa
         *whole(1, "agent", lab.function(1, "find", '{"what": "it"}', "found it"), spent(1, 2), suspended(1)),
         *whole(2, "graph", spent(2, 1), suspended(2)),
         *whole(3, "workflow", suspended(3)),
-        # Both processes know a turn by the message that it began with; the workflow has none.
+        *whole(4, "bare", suspended(4)),
+        *whole(5, "late", suspended(5)),
+        # Both processes know a turn by the message that it began with, or by the part that it stopped in.
         *whole(
-            4,
+            6,
             "agent",
             lab.function(1, "confirm", '{"what": "it"}', "it: yes"),
             lab.turn(1, "Delete it.", "Deleted.", **USAGE),
         ),
-        *whole(5, "graph", lab.turn(2, "Delete it.", "Deleted: yes", **USAGE)),
-        *whole(6, "workflow", lab.turn(4, "Delete it.", "Deleted: yes", **nothing)),
+        *whole(7, "graph", lab.turn(2, "Delete it.", "Deleted: yes", **USAGE)),
+        *whole(8, "workflow", lab.turn(3, "Delete it.", "Deleted: yes", **nothing)),
+        *whole(9, "bare", lab.turn(4, "Delete it.", "Deleted: yes", **nothing)),
+        # Without messages, and stopped in a later part, the two share only the conversation.
+        *whole(10, "late", lab.turn(6, "Delete it.!", "Deleted: yes", **nothing)),
     ]
