@@ -100,6 +100,8 @@ class HTTPTransport:
             self._http: Any = http_library()
             # What making a client imports.
             self._client = self._new_client(destination, options)
+        # Made once: the library would take a sixth of a request's time to put it together each time.
+        self._url = self._http.URL(destination.endpoint + _wire.QUEUE_PATH)
 
     async def send(self, body: bytes, key: str) -> Answer:
         """Post one batch, and turn whatever happens into an answer."""
@@ -134,7 +136,6 @@ class HTTPTransport:
 
     def _new_client(self, destination: Destination, options: Delivery) -> Any:
         return self._http.AsyncClient(
-            base_url=destination.endpoint,
             headers=headers(destination),
             timeout=self._http.Timeout(options.attempt_timeout, connect=options.connect_timeout),
             limits=self._http.Limits(
@@ -156,7 +157,7 @@ class HTTPTransport:
         return answer
 
     async def _post(self, body: bytes, key: str) -> Answer:
-        response = await self._client.post(_wire.QUEUE_PATH, content=body, headers={"Idempotency-Key": key})
+        response = await self._client.post(self._url, content=body, headers={"Idempotency-Key": key})
         wait = _retry.retry_after(response.headers.get("Retry-After"), datetime.now(UTC), self._options.retry_after_cap)
         return Answer(response.status_code, "" if response.is_success else shown(response), wait)
 
