@@ -5,13 +5,14 @@ An integration opens an exchange with the user's words, notes what happens insid
 answer, an error or an interruption. Everything else, sessions, conversations and their ends, follows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from mindlytics_core import _lenient, _model
 from mindlytics_core._clock import IDS, iso
 from mindlytics_core._conversations import Conversation
+from mindlytics_core._guard import call_guarded
 from mindlytics_core._history import ASSISTANT, NOTHING_SEEN, Message, Trail
 from mindlytics_core._model import Properties, Scalar
 from mindlytics_core._scope import Ids
@@ -94,6 +95,8 @@ class Exchange:
         self._may_move = False
         #: What the user has seen of the answer, while it waits.
         self._shown = ""
+        #: Closes it with what has come so far.
+        self._close_early: Callable[[], None] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -298,8 +301,19 @@ class Exchange:
         self.messages = _kept(messages)
         self.seen = seen
 
+    def when_given_up(self, close: Callable[[], None] | None) -> None:
+        """
+        Have `close` called where this is given up, at the client's close or the process's exit.
+
+        Args:
+            close: Closes it with what has come so far; None where there is nothing to say any more.
+        """
+        self._close_early = close
+
     def give_up(self) -> None:
         """Close an exchange that waits for what did not come; what another process may go on with has not failed."""
+        if self._close_early is not None:
+            call_guarded("exchange.give_up", self._close_early)
         if not self._close(None, None):
             return
         if self._may_move:

@@ -48,6 +48,7 @@ class Observer:
         self._hooks.on_close(stream.response, self.closed)
         # A stream that is let go of unread or half read tells nobody.
         self._hooks.on_release(stream, self.released)
+        self._recording.exchange.when_given_up(self.released)
 
     def watch_response(self, response: Any) -> None:
         """Be told of everything that the app reads of an HTTP response."""
@@ -65,6 +66,7 @@ class Observer:
                 self._hooks.replace(response, name, self._parts_of(getattr(response, name)))
         self._hooks.on_close(response, self.closed)
         self._hooks.on_release(response, self.released)
+        self._recording.exchange.when_given_up(self.released)
 
     def passes(self, part: Any) -> bool:
         """Note one part; say whether the app gets it."""
@@ -92,7 +94,7 @@ class Observer:
             self._conclude(None)
 
     def released(self) -> None:
-        """The stream was let go of, or the process ends, perhaps while a thread waits for the next part."""
+        """The stream was let go of, or nobody records any more, perhaps while a thread waits for the next part."""
         self._conclude(None)
 
     def _parts_of(self, read: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,6 +117,7 @@ class Observer:
             return False
         self._is_open = False
         with guarded("openai.unhook"):
+            self._recording.exchange.when_given_up(None)
             self._hooks.undo()
         return self._process == os.getpid()
 

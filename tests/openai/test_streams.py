@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 from helpers import events, readable
-from openai_chat import BASE, ENDED, FAILED, OPENED, QUESTION, STREAMED, http, without_usage
+from openai_chat import BASE, ENDED, FAILED, OPENED, QUESTION, STREAMED, chats, http, without_usage
 from programs import run
 from provider import ENDLESS
 from provider import Provider as Loopback
@@ -288,6 +288,20 @@ async def test_a_read_that_is_refused_because_another_task_reads_does_not_end_th
 
     assert len(await reading) == 4
     assert arrived() == [*OPENED, WHOLE_WITHOUT_USAGE]
+
+
+def test_a_client_that_is_closed_while_a_stream_is_read_records_what_was_seen(
+    provider: Any, client: Client, service: Any, say: Any
+):
+    provider.answers(*[say.spoken("Hi ", "there")] * 2)
+    recording = wrap(provider.client(), client=client)
+    raw = recording.chat.completions.with_raw_response.create(model="tiny", messages=QUESTION, stream=True)
+    streams = [streamed(recording), raw.parse()]
+    seen = [[next(stream), next(stream)] for stream in streams]
+    client.close(5)
+
+    assert [len([*begun, *stream]) for begun, stream in zip(seen, streams, strict=True)] == [4, 4]
+    assert readable(events(service)) == chats([PARTIAL], [PARTIAL], are_ended=True)
 
 
 def test_the_first_chunk_is_handed_on_before_the_next_is_asked_for(provider: Any, client: Client, say: Any):
