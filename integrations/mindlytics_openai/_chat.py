@@ -157,7 +157,10 @@ def _role(message: Any) -> str:
 
 
 def _answer_text(message: Any) -> str:
-    text = shown(read(message, "content")) or as_text(read(message, "refusal"))
+    content = read(message, "content")
+    # Parts of an answer are one text, as they are when they come in chunks.
+    text = content if type(content) is str else "".join(shown([part]) for part in as_list(content))
+    text = text or as_text(read(message, "refusal"))
     if text:
         return text
     audio = read(message, "audio")

@@ -6,7 +6,7 @@ import openai
 import pydantic
 import pytest
 from helpers import events, readable
-from openai_chat import ENDED, FAILED, OPENED, QUESTION, STREAMED, TURN, USED, http, without_usage
+from openai_chat import ENDED, FAILED, OPENED, QUESTION, STREAMED, TURN, USED, chats, http, without_usage
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
@@ -294,7 +294,7 @@ def test_odd_chunks_of_foreign_servers_are_recorded_as_far_as_they_go(
     assert arrived() == [*OPENED, STREAMED]
 
 
-def test_chunks_whose_content_comes_in_parts_and_calls_with_arguments_that_are_no_text(
+def test_content_that_comes_in_parts_and_calls_with_arguments_that_are_no_text(
     provider: Any, client: Client, arrived: Any, say: Any
 ):
     parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Hi "}]
@@ -303,6 +303,13 @@ def test_chunks_whose_content_comes_in_parts_and_calls_with_arguments_that_are_n
     recording = wrap(provider.client(), client=client)
     list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))
     assert arrived() == [*OPENED, STREAMED]
+
+    # The same answer at once, and in the next request's history, is the same text.
+    said = [{"type": "text", "text": "Hi "}, {"type": "text", "text": "there"}]
+    provider.answers(say.completion(said))
+    messages = [*QUESTION, {"role": "assistant", "content": said}, {"role": "user", "content": "And?"}]
+    recording.chat.completions.create(model="tiny", messages=messages)
+    assert arrived() == chats([STREAMED, {**TURN, "user": "And?"}])
 
     asking = {"index": 0, "id": 7, "function": {"name": "clock", "arguments": {"zone": "UTC"}}}
     provider.answers([say.chunk(role="assistant", tool_calls=[asking]), say.chunk(finish="tool_calls")])
