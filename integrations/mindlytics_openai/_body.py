@@ -23,6 +23,12 @@ def ids_of(body: Mapping[str, Any], conversation_id: str | None = None) -> Ids:
     return Ids(user_id=user_id, conversation_id=conversation_id) if user_id or conversation_id else NO_IDS
 
 
+def choices_of(body: Mapping[str, Any]) -> int:
+    """How many answers are asked for."""
+    count = body.get("n")
+    return count if type(count) is int else 1
+
+
 def forces_the_only_tool(choice: Any, offered: Any) -> bool:
     """Whether the call of the only tool offered is the answer: structured output."""
     return isinstance(choice, dict) and len(as_list(offered)) == 1 and choice.get("type") != "allowed_tools"

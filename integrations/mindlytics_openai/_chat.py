@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mindlytics_core import Message
-from mindlytics_openai._body import forces_the_only_tool, ids_of, last_words
+from mindlytics_openai._body import choices_of, forces_the_only_tool, ids_of, last_words
 from mindlytics_openai._content import shown, told_apart
 from mindlytics_openai._fields import as_list, as_text, read, text_or_none
 from mindlytics_openai._surface import (
@@ -25,14 +25,13 @@ _RESULT_ROLES = {"tool", "function"}
 def question(body: Mapping[str, Any]) -> Question:
     """What a request says."""
     messages = as_list(body.get("messages"))
-    choices = body.get("n")
     return Question(
         messages=tuple(map(_message, messages)),
         user=last_words(messages),
         results=_results(messages),
         ids=ids_of(body),
         model=text_or_none(body.get("model")),
-        choices=choices if type(choices) is int else 1,
+        choices=choices_of(body),
         wants_call=forces_the_only_tool(
             body.get("tool_choice") or body.get("function_call"), body.get("tools") or body.get("functions")
         ),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindlytics_core import Message
-from mindlytics_openai._body import ids_of
+from mindlytics_openai._body import choices_of, ids_of
 from mindlytics_openai._chat import usage
 from mindlytics_openai._fields import as_list, as_text, read, text_or_none
 from mindlytics_openai._surface import NO_ANSWER, Answer, Question, Surface
@@ -14,14 +14,13 @@ def question(body: Mapping[str, Any]) -> Question:
     """What a request says; of several prompts the first."""
     prompt = body.get("prompt")
     first = prompt if isinstance(prompt, str) else next(iter(as_list(prompt)), None)
-    choices = body.get("n")
     return Question(
         messages=(Message("user", as_text(first)),),
         # A prompt may also be a list of tokens, which are nobody's words.
         user=first if isinstance(first, str) else "[tokens]",
         ids=ids_of(body),
         model=text_or_none(body.get("model")),
-        choices=choices if isinstance(choices, int) else 1,
+        choices=choices_of(body),
     )
 
 

@@ -23,16 +23,6 @@ def test_a_created_completion_is_one_turn(provider: Any, client: Client, arrived
     assert arrived() == [*OPENED, TURN]
 
 
-async def test_an_awaited_completion_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any):
-    provider.answers(say.completion())
-    recording = wrap(provider.client(openai.AsyncOpenAI), client=client)
-
-    answer = await recording.chat.completions.create(model="tiny", messages=QUESTION)
-
-    assert answer.choices[0].message.content == "Hi there"
-    assert arrived() == [*OPENED, TURN]
-
-
 def test_a_stream_is_one_turn_with_usage_that_the_app_does_not_see(
     provider: Any, client: Client, arrived: Any, say: Any
 ):
@@ -46,18 +36,6 @@ def test_a_stream_is_one_turn_with_usage_that_the_app_does_not_see(
     assert provider.bodies[0]["stream_options"] == {"include_usage": True}
     assert len(chunks) == 4
     assert not any("usage" in chunk.model_fields_set for chunk in chunks)
-    assert arrived() == [*OPENED, STREAMED]
-
-
-async def test_an_async_stream_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any):
-    provider.answers(say.spoken("Hi ", "there"))
-    recording = wrap(provider.client(openai.AsyncOpenAI), client=client)
-
-    stream = await recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True)
-    chunks = [chunk async for chunk in stream]
-
-    assert type(stream) is openai.AsyncStream
-    assert len(chunks) == 4
     assert arrived() == [*OPENED, STREAMED]
 
 
@@ -96,24 +74,6 @@ def test_an_error_keeps_the_traceback_that_it_has_without_us(provider: Any, clie
         frames.append([entry.name for entry in caught.traceback][1:])
 
     assert [name for name in frames[1] if name != "watched"] == frames[0]
-
-
-def test_a_refusal_is_the_answer(provider: Any, client: Client, arrived: Any, say: Any):
-    provider.answers(say.completion(None, refusal="I cannot do that."))
-    recording = wrap(provider.client(), client=client)
-
-    recording.chat.completions.create(model="tiny", messages=QUESTION)
-
-    assert arrived() == [*OPENED, {**TURN, "assistant": "I cannot do that."}]
-
-
-def test_a_streamed_refusal_is_the_answer(provider: Any, client: Client, arrived: Any, say: Any):
-    provider.answers([say.chunk(refusal="I cannot "), say.chunk(refusal="do that."), say.chunk(finish="stop")])
-    recording = wrap(provider.client(), client=client)
-
-    list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))
-
-    assert arrived() == [*OPENED, {**STREAMED, "assistant": "I cannot do that."}]
 
 
 def test_of_several_choices_the_first_is_the_turn(provider: Any, client: Client, arrived: Any, say: Any):
@@ -232,25 +192,6 @@ def test_a_raw_stream_is_one_turn(provider: Any, client: Client, arrived: Any, s
     assert len(chunks) == 4
     assert "stream_options" not in provider.bodies[0]
     assert arrived() == [*OPENED, without_usage(STREAMED)]
-
-
-async def test_an_async_raw_response_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any):
-    provider.answers(say.completion())
-    recording = wrap(provider.client(openai.AsyncOpenAI), client=client)
-
-    raw = await recording.chat.completions.with_raw_response.create(model="tiny", messages=QUESTION)
-
-    assert raw.parse().id == "c1"
-    assert arrived() == [*OPENED, TURN]
-
-
-def test_the_beta_names_are_recorded_too(provider: Any, client: Client, arrived: Any, say: Any):
-    provider.answers(say.completion())
-    recording = wrap(provider.client(), client=client)
-
-    recording.beta.chat.completions.parse(model="tiny", messages=QUESTION)
-
-    assert arrived() == [*OPENED, TURN]
 
 
 def test_the_stream_helper_works_as_before(provider: Any, client: Client, arrived: Any, say: Any):

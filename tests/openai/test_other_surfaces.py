@@ -25,13 +25,6 @@ def test_a_legacy_completion_is_one_turn(provider: Any, client: Client, arrived:
     assert arrived() == [*OPENED, TURN]
 
 
-def test_a_streamed_legacy_completion_is_one_turn(provider: Any, client: Client, arrived: Any):
-    provider.answers([legacy("Hi "), legacy("there"), legacy("", "stop")])
-    stream = wrap(provider.client(), client=client).completions.create(model="tiny", prompt="Hello?", stream=True)
-    assert len(list(stream)) == 3
-    assert arrived() == [*OPENED, STREAMED]
-
-
 def test_a_prompt_of_tokens_is_nobody_s_words(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers({**legacy("Hi there", "stop"), "usage": say.usage_chunk()["usage"]})
     wrap(provider.client(), client=client).completions.create(model="tiny", prompt=[[1, 2, 3]])
