@@ -64,6 +64,8 @@ class Empty(BaseCallbackHandler):
 
 class _Taker(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    #: An answer in one piece: in two, each would wait for the receipt of the first, 40 ms.
+    wbufsize = -1
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
