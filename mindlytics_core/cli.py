@@ -17,7 +17,7 @@ from mindlytics_core._version import __version__
 GROUP = "mindlytics.commands"
 
 #: What a shell calls the end by SIGINT and by SIGPIPE.
-_INTERRUPTED, _NO_READER = 130, 141
+_WRONG, _INTERRUPTED, _NO_READER = 2, 130, 141
 
 
 class Command(Protocol):
@@ -47,10 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="mindlytics", description="Conversation analytics for LLM apps.")
     parser.add_argument("--version", action="version", version=f"mindlytics {__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         _add(commands, entry)
     args = parser.parse_args(argv)
+    if args.command is None:
+        # Whoever names no command wants to know which there are.
+        parser.print_help(sys.stderr)
+        return _WRONG
     try:
         code: int = args.run(args)
         sys.stdout.flush()

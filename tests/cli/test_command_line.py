@@ -65,11 +65,13 @@ def test_no_command_takes_a_key_on_its_command_line(name: str):
     assert [each for action in actions(entry) for each in action.option_strings if "key" in each] == []
 
 
-def test_the_list_of_commands_is_the_help():
-    done = run("--help", environment=dict(os.environ))
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 2)])
+def test_the_list_of_commands_is_the_help(arguments: list[str], code: int):
+    done = run(*arguments, environment=dict(os.environ))
 
-    assert done.returncode == 0
-    assert {"demo", "doctor", "import", "local", "tail"} <= set(re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE))
+    assert done.returncode == code
+    shown = done.stderr if code else done.stdout
+    assert {"demo", "doctor", "import", "local", "tail"} <= set(re.findall(r"^    (\w+) ", shown, re.MULTILINE))
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["--wrong"]])
