@@ -110,6 +110,8 @@ class Conversations:
         #: By length of wait, the silent conversations with the time when each ends, the next to end first.
         self._silent: dict[float, OrderedDict[Conversation, float]] = {}
         self._open: set[Conversation] = set()
+        #: Those in which an exchange waits for its tools' results.
+        self._asking: set[Conversation] = set()
         self._timer_at: float | None = None
 
     def join(
@@ -178,7 +180,7 @@ class Conversations:
 
     def unanswered(self, ids: Ids, seen: Trail) -> Exchange | None:
         """The exchange that waits for just these tools' results, which then waits no longer."""
-        if not seen.answers:
+        if not seen.answers or not self._asking:
             return None
         with self._lock:
             found = self._find(ids, seen)
@@ -205,6 +207,7 @@ class Conversations:
             self._take_up(conversation, exchange)
             for digest in filter(None, (whole, name)):
                 conversation.unanswered[digest] = exchange
+            self._asking.add(conversation)
             self._known.add(whole, tail, conversation, name)
             self._pause(conversation, conversation.wait or self._idle_timeout)
 
@@ -256,6 +259,8 @@ class Conversations:
             conversation.unanswered = {
                 key: other for key, other in conversation.unanswered.items() if other is not exchange
             }
+            if not conversation.unanswered:
+                self._asking.discard(conversation)
             self._resume(conversation)
 
     def _resume(self, conversation: Conversation) -> None:
@@ -299,6 +304,7 @@ class Conversations:
             conversation.lifecycle.end_conversation(conversation.conversation_id, None, {})
 
     def _give_up(self, conversation: Conversation) -> None:
+        self._asking.discard(conversation)
         while conversation.unanswered:
             conversation.unanswered.popitem()[1].give_up()
 
