@@ -55,12 +55,12 @@ class Lane:
 
     def move(self, to: list[Entry], most_events: int, room: int) -> int:
         """Move events to a batch in the making while they fit, the very first in any case; give their bytes."""
-        moved = 0
-        while self.entries and len(to) < most_events:
-            size = len(self.entries[0].item.body)
+        moved, entries = 0, self.entries
+        while entries and len(to) < most_events:
+            size = len(entries[0].item.body)
             if to and moved + size > room:
                 break
-            to.append(self.entries.popleft())
+            to.append(entries.popleft())
             moved += size
         self.bytes -= moved
         return moved
@@ -114,7 +114,9 @@ class Lanes:
         if number is None:
             self.last_number = number = self.last_number + 1
         session, size = item.session_id, len(item.body)
-        lane = self._lanes.get(session) or self._lanes.setdefault(session, Lane())
+        lane = self._lanes.get(session)
+        if lane is None:
+            lane = self._lanes[session] = Lane()
         lane.entries.append(Entry(number, now, item))
         lane.bytes += size
         self.events += 1

@@ -195,7 +195,8 @@ class Pending:
 
     def _forget(self, entries: Sequence[Entry]) -> None:
         items = [entry.item for entry in entries]
-        sizes = [len(item.body) for item in items if not is_on_disk(item)]
+        # (Most have never been near a disk.)
+        sizes = [len(item.body) for item in items if item.row is None or not is_on_disk(item)]
         self.queue.free(len(sizes), sum(sizes))
         self.store.settled(items)
 

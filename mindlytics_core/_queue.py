@@ -120,8 +120,9 @@ class Queue:
 
     def taken(self) -> Iterator[Item | Callable[[], None]]:
         """What came in since the last time, oldest first. For the worker."""
+        take = self._inbox.get_nowait
         for _ in range(self._inbox.qsize()):
-            yield self._inbox.get_nowait()
+            yield take()
 
     def before_sleep(self, *, wake_for_one: bool) -> bool:
         """
