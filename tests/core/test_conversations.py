@@ -272,8 +272,13 @@ def test_an_exchange_of_a_conversation_that_was_ended_and_begun_anew_holds_up_no
     assert turns.count("Conversation Turn") == 2
 
 
-def hold(desk: Desk, shared: Session, numbers: range) -> int:
-    """Hold conversations of each kind, none ended by hand: over at once, continued, named, tracked; bytes then."""
+def hold(desk: Desk, shared: Session, numbers: range) -> tuple[int, int]:
+    """
+    Hold conversations of each kind, none ended by hand: over at once, continued, named, tracked.
+
+    Returns:
+        What the process holds then: bytes, and small objects.
+    """
     for number in numbers:
         desk.exchange().finish("Hello")
         desk.exchange(messages=HELLO, continue_within=1800).finish(f"Hello {number}")
@@ -282,7 +287,8 @@ def hold(desk: Desk, shared: Session, numbers: range) -> int:
         shared.track_conversation_turn(user="a", assistant="b", conversation_id=f"talk {number}")
         desk.pass_time(0.01)
     gc.collect()
-    return tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else resident()
+    held = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else resident()
+    return held, sys.getallocatedblocks()
 
 
 def resident() -> int:
@@ -290,8 +296,8 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def growth(monkeypatch: pytest.MonkeyPatch, bound: int, conversations: int) -> float:
-    """Bytes that each further conversation costs once every table is full."""
+def growth(monkeypatch: pytest.MonkeyPatch, bound: int, conversations: int) -> tuple[float, float]:
+    """Bytes, and small objects, that each further conversation costs once every table is full."""
     for module in (_conversations, _lifecycle, _open_sessions):
         monkeypatch.setattr(module, "MOST_OPEN", bound)
     monkeypatch.setattr(_conversations, "MOST_DIGESTS", 5 * bound)
@@ -300,20 +306,28 @@ def growth(monkeypatch: pytest.MonkeyPatch, bound: int, conversations: int) -> f
     shared = desk.session(id="shared")
     each = conversations // 5
     full = hold(desk, shared, range(each // 4))
-    further = hold(desk, shared, range(each // 4, each)) - full
+    end = hold(desk, shared, range(each // 4, each))
     desk.book.end_at_exit()
-    return further / (0.75 * conversations)
+    return (end[0] - full[0]) / (0.75 * conversations), (end[1] - full[1]) / (0.75 * conversations)
 
 
 def test_many_conversations_keep_memory_flat(monkeypatch: pytest.MonkeyPatch):
     tracemalloc.start()
     try:
-        assert growth(monkeypatch, bound=50, conversations=4_000) < 10
+        assert growth(monkeypatch, bound=50, conversations=4_000)[0] < 10
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.soak
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux what the process holds")
-def test_a_million_conversations_keep_memory_flat(monkeypatch: pytest.MonkeyPatch):
-    assert growth(monkeypatch, bound=10_000, conversations=1_000_000) < 20  # less than 15 MB in all
+def test_hundreds_of_thousands_of_conversations_keep_memory_flat(monkeypatch: pytest.MonkeyPatch):
+    """
+    With every table full ten times over, a conversation leaves nothing: neither in the process nor in the allocator.
+
+    One small object kept of every hundred conversations would show, and so would five bytes of each.
+    """
+    size, objects = growth(monkeypatch, bound=1_000, conversations=200_000)
+
+    assert size < 5
+    assert objects < 0.01

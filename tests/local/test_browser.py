@@ -273,13 +273,16 @@ def test_two_thousand_events_a_second_lose_nothing_and_the_page_follows(page, se
         if sent % 480 == 0:
             seen.add(page.locator("#count").inner_text())
 
-    assert client.close(60)
+    # Nothing is lost however busy the machine is; how fast it is, `benchmarks/local.py` tells.
+    assert client.close(600)
     stats = client.stats()
     assert (stats.pending, stats.dropped, stats.delivered) == (0, {}, sent)
     stored = Project(service.url, **{"X-App-ID": "soak"})
     with stored.http:
         assert stored.ask("events", "count") == {"count": sent}
         total = stored.ask("conversations", "count")["count"]
-    page.wait_for_function("(total) => document.querySelector('#count').innerText.startsWith(total)", arg=f"{total:,}")
+    page.wait_for_function(
+        "(total) => document.querySelector('#count').innerText.startsWith(total)", arg=f"{total:,}", timeout=120_000
+    )
     # It went on showing more all the time, not once at the end.
     assert len(seen) > SECONDS
