@@ -38,9 +38,10 @@ async def flush(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     passing = PROCESS.passing()
     await await_all(list(passing), timeout)
     overtake(passing)
+    left = PROCESS.waiting()
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
     await await_all([ticket.done for _, ticket in tickets], deadline - time.monotonic())
-    return combined([worker.result(ticket) for worker, ticket in tickets])
+    return combined([*[worker.result(ticket) for worker, ticket in tickets], FlushResult(not left, pending=left)])
 
 
 def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
@@ -54,6 +55,7 @@ def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     passing = PROCESS.passing()
     wait_for_all(list(passing), timeout)
     overtake(passing)
+    left = PROCESS.waiting()
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
     wait_for_all([ticket.done for _, ticket in tickets], deadline - time.monotonic())
-    return combined([worker.result(ticket) for worker, ticket in tickets])
+    return combined([*[worker.result(ticket) for worker, ticket in tickets], FlushResult(not left, pending=left)])

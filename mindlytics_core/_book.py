@@ -18,6 +18,7 @@ from mindlytics_core._flush import await_all, wait_for_all
 from mindlytics_core._fork import FORKS
 from mindlytics_core._history import Message
 from mindlytics_core._in_progress import note_opened
+from mindlytics_core._last_lock import LastLock, new_lock
 from mindlytics_core._lifecycle import Lifecycle
 from mindlytics_core._listener import Listening, OnError, OnEvent
 from mindlytics_core._model import Identity, Properties
@@ -77,7 +78,7 @@ class Book:
         self.is_closed = False
         self._call_at = call_at or (self._call_back_at if editor.runs_app_code else self.worker.call_at)
         #: Where events wait for the app's code, and for each other.
-        self.outbox = Outbox(self._prepare, self._give_up, is_needed=editor.runs_app_code)
+        self.outbox = Outbox(self._accept, self._prepare, self._give_up, is_needed=editor.runs_app_code)
         self.project_id = config.destination.project_id
         self._delivery = delivery
         self._config = config
@@ -93,7 +94,7 @@ class Book:
         self._given_back = threading.Lock()
         self._live: weakref.WeakValueDictionary[str, Lifecycle] = weakref.WeakValueDictionary()
         #: Held while a session is looked for: two threads that name the same one get the same.
-        self._looking = threading.RLock()
+        self._looking = new_lock()
         self._sessions = OpenSessions(self.clock, self.call_at, idle_timeout, self._keep)
         self._conversations = Conversations(self, idle_timeout=idle_timeout)
         #: Exchanges that somebody still holds and nobody has closed.
@@ -272,18 +273,18 @@ class Book:
             session_id: The session that is flushed, where it is one.
         """
         deadline = time.monotonic() + timeout
-        await self._await_looks(timeout, session_id)
+        left = await self._await_looks(timeout, session_id)
         ticket = self.worker.flush()
         await await_all([ticket.done], deadline - time.monotonic())
-        return self.worker.result(ticket)
+        return self.worker.result(ticket, beyond=left)
 
     def flush_sync(self, timeout: float, session_id: str | None = None) -> FlushResult:
         """The same, blocking the calling thread."""
         deadline = time.monotonic() + timeout
-        self._wait_for_looks(timeout, session_id)
+        left = self._wait_for_looks(timeout, session_id)
         ticket = self.worker.flush()
         wait_for_all([ticket.done], deadline - time.monotonic())
-        return self.worker.result(ticket)
+        return self.worker.result(ticket, beyond=left)
 
     def replay_spool(self, timeout: float) -> bool:
         """Deliver what dead processes have left; whether all of it was settled in time."""
@@ -321,10 +322,23 @@ class Book:
         """The process ends."""
         self.end_open(named_too=self._end_on_exit)
 
+    def close_for_good(self) -> None:
+        """The exit handlers are done: take no more events, and wait for no thread that is frozen with a lock."""
+        self._closed()
+        self._looking = LastLock(self._looking)
+        for part in (self.outbox, self._sessions, self._conversations):
+            part.outlive_threads()
+        for lifecycle in list(self._live.values()):
+            lifecycle.outlive_threads()
+        for exchange in list(self._in_progress):
+            exchange.outlive_threads()
+
     def forget_after_fork(self) -> None:
         """What is open belongs to the parent, which will end it."""
-        self._looking = threading.RLock()
+        self._looking = new_lock()
         self.outbox.renew()
+        for exchange in list(self._in_progress):
+            exchange.renew_lock()
         for lifecycle in list(self._live.values()):
             lifecycle.inherit()
         self._sessions.renew()
@@ -346,29 +360,45 @@ class Book:
             return self._drop(event, item)
         return TAKEN if self.worker.queue.put(item) else NOT_TAKEN
 
+    def _accept(self) -> None:
+        """An event has its place; what becomes of it is still to be counted."""
+        if not self.is_disabled:
+            self.worker.queue.accepted.raise_by_one()
+
     def _prepare(self, event: _model.Event) -> Callable[[], Receipt]:
         """Have the app's code look at an event; what puts it into the queue, unless the client is closed by then."""
-        if self.is_disabled or self.is_closed:
-            return functools.partial(self.record, event)
-        item = self._item(event)
-        return lambda: self._drop(event, _stats.CLOSED) if self.is_closed else self._put(event, item)
+        item = _stats.CLOSED if self.is_disabled or self.is_closed else self._item(event)
+        return functools.partial(self._let_in, event, item)
+
+    def _let_in(self, event: _model.Event, item: Item | str) -> Receipt:
+        """Put an accepted event into the queue."""
+        if self.is_disabled:
+            return NOT_TAKEN
+        queue, item = self.worker.queue, _stats.CLOSED if self.is_closed else item
+        if isinstance(item, str):
+            queue.drop(self._reports, event.session_id, item)
+            return NOT_TAKEN
+        return TAKEN if queue.put(item, is_counted=True) else NOT_TAKEN
 
     def _give_up(self, event: _model.Event) -> Receipt:
-        return self._drop(event, _stats.BEFORE_SEND)
+        return self._let_in(event, _stats.BEFORE_SEND)
 
     def _call_back_at(self, when: float, task: Callable[[], None]) -> None:
         """An end that comes by itself shows the app's code its events: not on the thread that delivers."""
         self.worker.call_at(when, lambda: CALLBACKS.submit(task))
 
-    async def _await_looks(self, timeout: float, session_id: str | None = None) -> None:
+    async def _await_looks(self, timeout: float, session_id: str | None = None) -> int:
         passing = self.outbox.passing(session_id)
         await await_all(list(passing), timeout)
         overtake(passing)
+        return self.outbox.waiting(session_id)
 
-    def _wait_for_looks(self, timeout: float, session_id: str | None = None) -> None:
+    def _wait_for_looks(self, timeout: float, session_id: str | None = None) -> int:
+        """Wait, and give how many events have still not left."""
         passing = self.outbox.passing(session_id)
         wait_for_all(list(passing), timeout)
         overtake(passing)
+        return self.outbox.waiting(session_id)
 
     def _closed(self) -> None:
         self.is_closed = True

@@ -114,6 +114,10 @@ class Conversations:
         self._asking: set[Conversation] = set()
         self._timer_at: float | None = None
 
+    def outlive_threads(self) -> None:
+        """The process ends: wait no more for threads that are frozen with the lock."""
+        self._lock = self._sessions.outbox.last(self._lock)
+
     def join(
         self,
         ids: Ids,

@@ -54,14 +54,16 @@ class Ticket:
             self._pending -= 1
             self._close_if_settled()
 
-    def result(self, *, unopened: int) -> FlushResult:
+    def result(self, *, unopened: int, beyond: int = 0) -> FlushResult:
         """
         What has become of the events so far.
 
         Args:
             unopened: What to call pending when the worker has not yet come to open the ticket.
+
+            beyond: How many events never came to the worker: the app's code still looks at them.
         """
-        pending = unopened if self._pending is None else self._pending
+        pending = unopened if self._pending is None else self._pending + beyond
         ok = not pending and not self._dropped
         return FlushResult(ok, self._delivered, pending, dict(self._dropped))
 
@@ -78,8 +80,8 @@ async def await_all(waited_for: Sequence[Future[None]], timeout: float) -> None:
 
 
 def wait_for_all(waited_for: Sequence[Future[None]], timeout: float) -> None:
-    """Block until all of them are done, or for `timeout` seconds."""
-    if waited_for:
+    """Block until all of them are done, or for `timeout` seconds; not where nobody is left to do it."""
+    if waited_for and not sys.is_finalizing():
         concurrent.futures.wait(waited_for, max(timeout, 0.0))
 
 

@@ -2,9 +2,10 @@
 
 # It hooks forks too: where that happens while one waits, its lock is released without being held. So it comes early.
 import concurrent.futures.thread  # noqa: F401
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from mindlytics_core._last_lock import LastLock, new_lock
 
 
 class ForkGuard:
@@ -20,7 +21,11 @@ class ForkGuard:
 
     def renew(self) -> None:
         """In a forked child: the fork has waited, so nobody holds it."""
-        self._lock = threading.RLock()
+        self._lock = new_lock()
+
+    def outlive_threads(self) -> None:
+        """The process ends: wait no more for threads that are frozen with it."""
+        self._lock = LastLock(self._lock)
 
     def hold(self) -> None:
         """Wait for what is in progress, and let nothing else begin before `let_go`."""

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
@@ -95,7 +96,8 @@ def report(place: str, error: BaseException) -> None:
     """Count a swallowed error, and log the first of each place; never its text, which may hold a user's words."""
     first = place not in faults.values()
     faults.add(place)
-    if first:
+    # While the interpreter is torn down, a thread may be frozen with the log's lock.
+    if first and not sys.is_finalizing():
         logger.warning(
             "mindlytics: %s in %s was swallowed to spare the app; further ones are only counted",
             type(error).__name__,

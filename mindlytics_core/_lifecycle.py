@@ -9,7 +9,7 @@ import msgspec
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS, Clock
 from mindlytics_core._model import Identity, Properties
-from mindlytics_core._outbox import Line, Outbox
+from mindlytics_core._outbox import AnyLock, Line, Outbox
 from mindlytics_core._receipt import NOT_TAKEN, Receipt
 
 #: Conversations that one session keeps open at once; beyond it the quietest ends.
@@ -115,6 +115,7 @@ class Lifecycle:
         self._line: Line | None = None
         self._attributes = attributes
         self._announce = announce
+        self.lock: AnyLock
         self._renew()
         #: Open conversations, the quietest first.
         self._open: dict[str, _Last] = {}
@@ -373,6 +374,10 @@ class Lifecycle:
         with self.lock:
             self.end(None, {})
             self._ended = True
+
+    def outlive_threads(self) -> None:
+        """The process ends: wait no more for threads that are frozen with the lock."""
+        self.lock = self._recorder.outbox.last(self.lock)
 
     def _renew(self) -> None:
         self.lock = self._recorder.outbox.new_lock()

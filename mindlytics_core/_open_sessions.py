@@ -1,10 +1,10 @@
 """The sessions that one client must end: when they have been idle for long, at close and at exit."""
 
 import heapq
-import threading
 from collections.abc import Callable
 
 from mindlytics_core._clock import Clock
+from mindlytics_core._last_lock import LastLock, new_lock
 from mindlytics_core._lifecycle import Lifecycle
 
 #: Sessions kept open at once; beyond it the quietest end, a tenth of them together.
@@ -40,10 +40,14 @@ class OpenSessions:
 
     def renew(self) -> None:
         """Begin with none; in a forked child they are the parent's."""
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._open: dict[Lifecycle, None] = {}
         self._timer_is_set = False
         self._is_crowded = False
+
+    def outlive_threads(self) -> None:
+        """The process ends: wait no more for threads that are frozen with the lock."""
+        self._lock = LastLock(self._lock)
 
     def add(self, lifecycle: Lifecycle) -> None:
         """Hold a session."""

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from mindlytics_core._last_lock import LastLock, RLock, new_lock
 from mindlytics_core._model import Event
 from mindlytics_core._receipt import TAKEN, Receipt
 
@@ -20,6 +21,8 @@ _MOST_WAITING = 1_000
 #: Events that one thread keeps at most for after its locks.
 _MOST_KEPT = 100
 
+#: What holds threads apart.
+AnyLock: TypeAlias = AbstractContextManager[Any]
 #: Puts one event, as it is now, into the queue.
 Send = Callable[[], Receipt]
 
@@ -27,10 +30,13 @@ Send = Callable[[], Receipt]
 class _Place:
     """One event's place in its line; it may leave once `send` is there."""
 
-    __slots__ = ("receipt", "send")
+    __slots__ = ("is_begun", "is_event", "receipt", "send")
 
-    def __init__(self) -> None:
-        self.send: Send | None = None
+    def __init__(self, send: Send | None = None, *, is_event: bool = False) -> None:
+        self.send = send
+        self.is_event = is_event
+        #: Whether its event has been, or is being, shown to the app's code.
+        self.is_begun = False
         self.receipt = Receipt()
 
 
@@ -43,17 +49,29 @@ class Outbox:
     the thread that recorded it hands it to the app's code when it holds no lock made here any more, and it leaves
     when everything before it in the line has.
 
+    A Ctrl-C may be raised wherever Python looks for signals: after a call, at the beginning of a function, and when a
+    loop begins anew. So each step leaves things as whoever comes next can go on with them.
+
     Args:
+        accept: Counts an event that has got its place.
+
         prepare: Has the app's code look at an event; gives what puts it into the queue. Raises nothing of ours.
 
-        give_up: Counts an event whose look was broken off, by a Ctrl-C for example.
+        give_up: Counts an event whose look was broken off.
 
         is_needed: Whether there is any code of the app's; otherwise the locks are plain ones, and lines are rare.
     """
 
     def __init__(
-        self, prepare: Callable[[Event], Send], give_up: Callable[[Event], Receipt], *, is_needed: bool
+        self,
+        accept: Callable[[], object],
+        prepare: Callable[[Event], Send],
+        give_up: Callable[[Event], Receipt],
+        *,
+        is_needed: bool,
     ) -> None:
+        #: Counts an event.
+        self.accept = accept
         self._prepare = prepare
         self._give_up = give_up
         self._is_needed = is_needed
@@ -61,15 +79,36 @@ class Outbox:
 
     def renew(self) -> None:
         """Begin with nothing; what a forked child finds is its parent's, which will send it."""
-        self._mine = _Mine()
-        self._making = threading.RLock()
+        #: What the present thread has to do after its locks.
+        self.mine = _Mine()
+        self._making = new_lock()
         self._lines: weakref.WeakValueDictionary[str, Line] = weakref.WeakValueDictionary()
         #: Lines with something that waits.
         self._behind: set[Line] = set()
 
-    def new_lock(self) -> AbstractContextManager[Any]:
+    def new_lock(self) -> AnyLock:
         """A re-entrant lock under which no code of the app runs; a signal handler or finaliser may need it again."""
-        return _Lock(self) if self._is_needed else threading.RLock()
+        # (Its way in is a property, which the type checker takes for something else.)
+        return cast("AnyLock", _Lock(self)) if self._is_needed else new_lock()
+
+    def last(self, lock: AnyLock) -> AnyLock:
+        """What takes the place of one that it made when the process ends."""
+        if isinstance(lock, _Lock):
+            lock.outlive_threads()
+            return lock
+        return LastLock(cast("RLock", lock))
+
+    def outlive_threads(self) -> None:
+        """The process ends: wait no more for threads that are frozen with a lock."""
+        self._making = LastLock(self._making)
+        for line in list(self._lines.values()):
+            line.outlive_threads()
+
+    def waiting(self, session_id: str | None = None) -> int:
+        """How many events have not left, of all sessions or of one."""
+        behind = list(self._behind)
+        lines = behind if session_id is None else filter(None, [self._lines.get(session_id)])
+        return sum([line.waiting for line in lines])
 
     def line_if_needed(self, session_id: str) -> "Line | None":
         """A session's line; None where events may be queued on the spot."""
@@ -94,7 +133,7 @@ class Outbox:
         behind = list(self._behind)
         for line in behind if session_id is None else filter(None, [self._lines.get(session_id)]):
             line.let_go()
-        if self._mine.looks:
+        if self.mine.looks:
             # Whoever is called by the app's look at an event would wait for himself.
             for line in behind:
                 line.overtake()
@@ -103,20 +142,21 @@ class Outbox:
 
     def edit_soon(self, line: "Line", place: _Place, event: Event) -> None:
         """Edit an event on this thread, as soon as it holds none of the locks."""
-        mine = self._mine
+        mine = self.mine
         mine.kept.append((line, place, event))
-        if not mine.locks or len(mine.kept) > _MOST_KEPT:
+        if len(mine.kept) > _MOST_KEPT or not mine.holds_any():
             self._edit_mine()
 
-    def enter(self) -> None:
-        """This thread is about to take one of the locks."""
-        self._mine.locks += 1
+    def is_kept(self, place: _Place) -> bool:
+        """Whether this thread will edit it."""
+        return place in [mine for _, mine, _ in self.mine.kept]
 
-    def leave(self) -> None:
+    def left(self, lock: RLock) -> None:
         """This thread has released it."""
-        mine = self._mine
-        mine.locks -= 1
-        if mine.kept and not mine.locks:
+        mine = self.mine
+        if not lock._is_owned():  # noqa: SLF001  # as `threading.Condition` asks it
+            mine.entered.pop(lock, None)
+        if mine.kept and not mine.holds_any():
             self._edit_mine()
 
     def note(self, line: "Line") -> None:
@@ -128,16 +168,22 @@ class Outbox:
             self._behind.add(line)
 
     def _edit_mine(self) -> None:
-        mine = self._mine
-        while mine.kept:
-            line, place, event = mine.kept.popleft()
+        mine = self.mine
+        while (kept := mine.next()) is not None:
+            line, place, event = kept
             send: Send = functools.partial(self._give_up, event)
-            mine.looks += 1
+            # No call between look and claim: a signal's handler may have edited it already.
+            if place.is_begun:
+                continue
+            place.is_begun = True
+            looks = mine.looks
             try:
+                mine.looks = looks + 1
                 send = self._prepare(event)
             finally:
-                mine.looks -= 1
-                line.ready(place, send)
+                mine.looks = looks
+                place.send = send
+                line.move()
 
 
 class Line:
@@ -149,7 +195,8 @@ class Line:
         #: Those that only hold the others back.
         self._held: deque[_Place] = deque()
         # Re-entrant, for signal handlers and finalisers. No code of the app runs under it.
-        self._moving = threading.RLock()
+        self._moving = new_lock()
+        self._is_moving = False
 
     @property
     def waits(self) -> bool:
@@ -158,18 +205,27 @@ class Line:
 
     def add(self, event: Event) -> Receipt:
         """Give an event the next place; what this gives back is true once the thread holds no lock of ours."""
-        place = _Place()
-        self._places.append(place)
-        self._outbox.note(self)
-        self._outbox.edit_soon(self, place, event)
+        place = _Place(is_event=True)
+        try:
+            self._places.append(place)
+            self._outbox.note(self)
+            self._outbox.accept()
+            self._outbox.edit_soon(self, place, event)
+        except BaseException:
+            if place.send is None and not self._outbox.is_kept(place):
+                # Broken off before anybody had it: whatever comes next must not wait for it.
+                place.send = _nothing
+            raise
         return place.receipt
 
     def hold(self, until: Future[Any]) -> None:
         """Keep what comes next waiting until a future is done, or a flush lets it go."""
         place = _Place()
-        self._places.append(place)
         self._held.append(place)
         until.add_done_callback(lambda _: self._let_go(place))
+        self._places.append(place)
+        # It may be done already.
+        self.move()
 
     @property
     def is_held(self) -> bool:
@@ -182,45 +238,63 @@ class Line:
             self._let_go(place)
 
     def _let_go(self, place: _Place) -> None:
+        place.send = _nothing
         with suppress(ValueError):  # whoever comes second
             self._held.remove(place)
-        self.ready(place, _nothing)
+        self.move()
 
     def passing(self) -> Future[None]:
         """Done when everything that has a place now has left."""
         passed: Future[None] = Future()
-        place = _Place()
-        self._places.append(place)
 
         def pass_by() -> Receipt:
             passed.set_result(None)
             return TAKEN
 
-        self.ready(place, pass_by)
+        self._places.append(_Place(pass_by))
+        self.move()
         return passed
 
-    def ready(self, place: _Place, send: Send) -> None:
-        """This place's event may leave as soon as those before it have."""
-        place.send = send
-        with self._moving:
-            while self._places:
-                first = self._places.popleft()
-                if first.send is None:
-                    self._places.appendleft(first)
-                    break
-                _leave(first, first.send)
-            self._outbox.note(self)
+    def move(self) -> None:
+        """Let everything leave that is ready, up to what is still looked at."""
+        self._move(self._first_if_ready)
         if len(self._places) > _MOST_WAITING:
             self.overtake()
 
     def overtake(self) -> None:
         """Let everything leave that may, past what is still looked at."""
+        self._move(self._first_ready)
+
+    def _move(self, next_one: Callable[[], _Place | None]) -> None:
         with self._moving:
-            for place in list(self._places):
-                if place.send is not None:
-                    self._places.remove(place)
-                    _leave(place, place.send)
+            # A signal's handler, or a finaliser, in the middle of it leaves the rest to whom it interrupts.
+            while not self._is_moving and next_one() is not None:
+                try:
+                    self._is_moving = True
+                    while (place := next_one()) is not None:
+                        # Claimed before it leaves: broken off here, it stays pending, and is never sent twice.
+                        send, place.send = place.send or _nothing, _nothing
+                        _leave(place, send)
+                        self._places.remove(place)
+                finally:
+                    self._is_moving = False
             self._outbox.note(self)
+
+    def _first_if_ready(self) -> _Place | None:
+        return self._places[0] if self._places and self._places[0].send is not None else None
+
+    def _first_ready(self) -> _Place | None:
+        ready = [place for place in list(self._places) if place.send is not None]
+        return ready[0] if ready else None
+
+    def outlive_threads(self) -> None:
+        """Wait no more for threads that are frozen with a lock."""
+        self._moving = LastLock(self._moving)
+
+    @property
+    def waiting(self) -> int:
+        """How many events in it have not left."""
+        return sum([place.is_event for place in list(self._places)])
 
 
 #: What a flush waits for, and where.
@@ -238,11 +312,24 @@ class _Mine(threading.local):
     """What one thread has to do after its locks."""
 
     def __init__(self) -> None:
-        #: How many of the locks it holds, or waits for.
-        self.locks = 0
+        #: The locks that it holds or waits for, and some that it holds no more: a Ctrl-C may end a wait.
+        self.entered: dict[RLock, None] = {}
         #: How many events the app's code looks at on it.
         self.looks = 0
         self.kept: deque[tuple[Line, _Place, Event]] = deque()
+
+    def holds_any(self) -> bool:
+        """Whether it holds one of the locks."""
+        return True in [lock._is_owned() for lock in list(self.entered)]  # noqa: SLF001
+
+    def next(self) -> "tuple[Line, _Place, Event] | None":
+        """The next event to edit; those that have been are let go."""
+        while self.kept and self.kept[0][1].send is not None:
+            self.kept.popleft()
+        if self.kept and not self.kept[0][1].is_begun:
+            return self.kept[0]
+        to_do = [kept for kept in list(self.kept) if not kept[1].is_begun]
+        return to_do[0] if to_do else None
 
 
 class _Lock:
@@ -250,21 +337,23 @@ class _Lock:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
-    def __enter__(self) -> None:
-        self._outbox.enter()
-        try:
-            self._lock.acquire()
-        except BaseException:
-            self._outbox.leave()
-            raise
+    def outlive_threads(self) -> None:
+        """Wait no more for threads that are frozen with it."""
+        self._lock = LastLock(self._lock)
+
+    @property
+    def __enter__(self) -> Callable[[], object]:
+        # Not a method: so the last step is the lock's own, and nothing comes between it and the block.
+        self._outbox.mine.entered[self._lock] = None
+        return self._lock.__enter__
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
-        self._outbox.leave()
+        self._outbox.left(self._lock)
 
 
 def _nothing() -> Receipt:

@@ -4,7 +4,6 @@ import atexit
 import importlib
 import os
 import sys
-import threading
 import time
 import weakref
 from pathlib import Path
@@ -16,6 +15,7 @@ from mindlytics_core._clock import IDS
 from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket, wait_for_all
 from mindlytics_core._fork import FORKS
+from mindlytics_core._last_lock import EXITED, LastLock, new_lock
 from mindlytics_core._outbox import Outbox, Passing, overtake
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class Ender(Protocol):
         """Send the ends of everything that this process opened."""
         ...
 
+    def close_for_good(self) -> None:
+        """Take nothing more: the exit handlers are done with it."""
+        ...
+
     #: Where what it records waits for the app's code.
     outbox: Outbox
 
@@ -51,9 +55,11 @@ class Process:
 
     def __init__(self) -> None:
         #: Re-entrant: a signal handler or finaliser may need it while a call of ours holds it.
-        self.lock = threading.RLock()
+        self.lock = new_lock()
         self._workers: dict[tuple[Destination, Delivery, Path | None], Worker] = {}
         self._users: dict[Worker, int] = {}
+        #: Also those that everybody has let go of: something may come in late.
+        self._all_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
         self._enders: weakref.WeakSet[Ender] = weakref.WeakSet()
         #: What is open keeps its owner alive, also when the app has let go of it.
         self._kept: set[Ender] = set()
@@ -74,6 +80,7 @@ class Process:
             worker = self._workers.get(key)
             if worker is None:
                 worker = self._workers[key] = Worker(destination, options, spool_dir=spool_dir)
+                self._all_workers.add(worker)
             self._users[worker] = self._users.get(worker, 0) + 1
             return worker
 
@@ -85,11 +92,13 @@ class Process:
                 return
             del self._users[worker]
             self._workers = {key: other for key, other in self._workers.items() if other is not worker}
-        worker.stop()
+        worker.release()
 
     def add_ender(self, ender: Ender) -> None:
         """Have `ender` asked at exit, as long as somebody holds it."""
         self._enders.add(ender)
+        if EXITED.is_set():
+            ender.close_for_good()
 
     def enders(self) -> list[Ender]:
         """Whoever would be asked."""
@@ -103,14 +112,18 @@ class Process:
         """What a flush waits for first: events that the app's code still looks at, in other threads."""
         return {passed: line for ender in self.enders() for passed, line in ender.outbox.passing().items()}
 
+    def waiting(self) -> int:
+        """How many events the app's code still looks at, or have to wait behind them."""
+        return sum([ender.outbox.waiting() for ender in self.enders()])
+
     def workers(self) -> "list[Worker]":
-        """Every worker in use."""
+        """Every worker in use, or with something pending."""
         with self.lock:
-            return list(self._users)
+            return [worker for worker in self._all_workers if worker in self._users or worker.stats().pending]
 
     def hook(self) -> None:
         """Have exits and forks of the interpreter told to the registry; nothing else starts."""
-        atexit.register(self._at_exit)
+        atexit.register(self._end_for_good)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=FORKS.hold, after_in_parent=FORKS.let_go, after_in_child=self._after_fork)
         self._hook_children()
@@ -139,12 +152,27 @@ class Process:
         """End what is open, and deliver everything: the process ends."""
         self._at_exit()
 
-    def _at_exit(self) -> None:
+    def _end_for_good(self) -> None:
+        """
+        The interpreter exits: what comes after this would be delivered by nobody, so it is refused and counted.
+
+        The interpreter is torn down next. Daemon threads are frozen wherever they are, with locks of ours perhaps,
+        and the app's finalisers may still record.
+        """
+        self._at_exit(for_good=True)
+
+    def _at_exit(self, *, for_good: bool = False) -> None:
         for worker in self.workers():
             worker.start_no_thread()
-        for ender in list(self._enders):
+        for ender in self.enders():
             _guard.call_guarded("exit.end", ender.end_at_exit)
         self._wait_for_looks()
+        if for_good:
+            EXITED.set()
+            self.lock = LastLock(self.lock)
+            FORKS.outlive_threads()
+            for ender in self.enders():
+                _guard.call_guarded("exit.close", ender.close_for_good)
         with _guard.guarded("exit.drain"):
             _drain(self.workers(), stop=True)
 
@@ -155,11 +183,11 @@ class Process:
             overtake(passing)
 
     def _after_fork(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = new_lock()
         FORKS.renew()
         IDS.renew()
         CALLBACKS.renew()
-        for worker in self._users:
+        for worker in list(self._all_workers):
             self._parked.append(dict(vars(worker)))
             worker.renew_after_fork()
         for ender in list(self._enders):
@@ -188,7 +216,8 @@ def _drain(workers: "list[Worker]", *, stop: bool = False) -> None:
     except KeyboardInterrupt:
         _say("interrupted")
     for kept, what in ((False, "could not be delivered before the exit"), (True, "wait in the spool")):
-        left = sum(worker.result(ticket).pending for worker, ticket in flushes if worker.is_spooling is kept)
+        # Not what the flushes had of it: something may have come in since.
+        left = sum([worker.stats().pending for worker in workers if worker.is_spooling is kept])
         if left:
             _say(f"{left} events {what}")
 

@@ -85,9 +85,17 @@ class Queue:
         self._wake_at: float = 1
         self._wake_at_bytes: float = math.inf
 
-    def put(self, item: Item) -> bool:
-        """Accept one event; False when it had to be dropped on the spot, which is counted."""
-        self.accepted.raise_by_one()
+    def put(self, item: Item, *, is_counted: bool = False) -> bool:
+        """
+        Accept one event; False when it had to be dropped on the spot, which is counted.
+
+        Args:
+            item: The event.
+
+            is_counted: Whether it was accepted before, and waited for its turn.
+        """
+        if not is_counted:
+            self.accepted.raise_by_one()
         size = len(item.body)
         if size > self._options.max_event_bytes:
             return self.drop(item.owner, item.session_id, _stats.TOO_LARGE)

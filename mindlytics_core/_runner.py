@@ -19,7 +19,7 @@ class Runner:
     Args:
         main: What to run.
 
-        ended: Called on the thread when it has ended, whatever ended it.
+        ended: Called on the thread at its very end, whatever ended it: another one may be started from there.
 
         new_loop: Makes the loop. Not by the app's policy: ours must be the plain one, whatever the app runs on.
     """
@@ -45,7 +45,8 @@ class Runner:
     @property
     def is_running(self) -> bool:
         """Whether the thread lives."""
-        return self._thread is not None and self._thread.is_alive()
+        thread = self._thread
+        return thread is not None and thread.is_alive()
 
     def ensure_running(self) -> None:
         """Start the thread, unless it lives or may not be started."""
@@ -87,8 +88,9 @@ class Runner:
 
     def join(self, timeout: float) -> None:
         """Wait for the thread's end."""
-        if self._thread is not None:
-            self._thread.join(timeout)
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
 
     def run(self) -> None:
         """Run on the calling thread."""
@@ -103,6 +105,7 @@ class Runner:
             self._loop = None
             loop.run_until_complete(_end_others())
             loop.close()
+            self._thread = None
             self._ended()
 
 

@@ -1,7 +1,6 @@
 """Counters that add up: accepted = delivered + pending + Σ dropped[reason], at every moment."""
 
 import itertools
-import threading
 from collections import deque
 from collections.abc import Mapping
 
@@ -42,29 +41,28 @@ class Sum:
     """
     A total that threads, signal handlers and finalisers may add to without waiting.
 
-    Who finds another one adding leaves the amount behind, for that one or the next to add.
+    An amount is put down in one step, and taken up and added in another one, which nothing can interrupt either:
+    whoever is broken off between them leaves it for the next to add.
     """
 
-    __slots__ = ("_adding", "_left", "total")
+    __slots__ = ("_amounts", "_totals", "total")
 
     def __init__(self) -> None:
         #: The sum so far.
         self.total = 0
-        self._left: deque[int] = deque()
-        self._adding = threading.Lock()
+        self._amounts: deque[int] = deque()
+        self._totals = itertools.accumulate(iter(self._amounts.popleft, None))
 
     def add(self, amount: int) -> int:
         """Add, and give the total."""
-        if not self._adding.acquire(False):  # by name it takes twice as long
-            self._left.append(amount)
-        else:
-            try:
-                self.total += amount
-                while self._left:
-                    self.total += self._left.popleft()
-            finally:
-                self._adding.release()
-        return self.total
+        self._amounts.append(amount)
+        total = self.total
+        try:
+            while self._amounts:
+                self.total = total = next(self._totals)
+        except IndexError:  # somebody else was quicker
+            pass
+        return total
 
 
 class Tally:

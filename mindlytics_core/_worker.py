@@ -73,6 +73,8 @@ class Worker:
         self._timers = Timers()
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = False
+        #: Whether its last user has let go of it.
+        self._is_released = False
 
     def renew_after_fork(self) -> None:
         """
@@ -115,9 +117,16 @@ class Worker:
         self._runner.ensure_running()
         return done
 
-    def result(self, ticket: Ticket) -> FlushResult:
-        """What has become of a ticket's events so far."""
-        return ticket.result(unopened=self.stats().pending)
+    def result(self, ticket: Ticket, *, beyond: int = 0) -> FlushResult:
+        """
+        What has become of a ticket's events so far.
+
+        Args:
+            ticket: What `flush` gave.
+
+            beyond: How many events were accepted and have not come here.
+        """
+        return ticket.result(unopened=self.stats().pending, beyond=beyond)
 
     def call_at(self, when: float, task: Callable[[], None]) -> None:
         """Have the worker call `task` at a time of the monotonic clock."""
@@ -145,6 +154,11 @@ class Worker:
         ticket.done.add_done_callback(lambda _: self.stop())
         self._runner.run()
 
+    def release(self) -> None:
+        """Nobody uses it any more: its thread ends when nothing is pending, also what comes in late."""
+        self._is_released = True
+        self._runner.ring()
+
     def stop(self, *, wait: bool = False) -> None:
         """End the thread once it has nothing on its way; what still waits stays in memory."""
         self._stopping = True
@@ -153,15 +167,23 @@ class Worker:
             self._runner.join(_STOP_TIMEOUT)
 
     def _wait_for_events(self) -> None:
-        """The thread has ended; if it died of a fault, the next event starts another one."""
-        self.queue.before_sleep(wake_for_one=True)
+        """The thread ends; the next event starts another one, and so does one that came in meanwhile."""
+        if not self.queue.before_sleep(wake_for_one=True):
+            self._runner.ensure_running()
+
+    def _may_end(self) -> bool:
+        if not self._is_released or self.stats().pending:
+            return self._stopping
+        # Takes in what has come meanwhile.
+        self._pending.close()
+        return self._stopping or not self.stats().pending
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         self._stopping = False
         self.queue.worker_thread = threading.get_ident()
         making = self._make_transport()
         try:
-            while not self._stopping:
+            while not self._may_end():
                 self._runner.alarm.clear()
                 self._pending.take_in()
                 self._timers.fire(self._now())

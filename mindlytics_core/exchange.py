@@ -324,6 +324,14 @@ class Exchange:
         else:
             self._record_failure("NoAnswer")
 
+    def renew_lock(self) -> None:
+        """In a forked child: no thread of the parent's will release it."""
+        self._lock = self._book.outbox.new_lock()
+
+    def outlive_threads(self) -> None:
+        """The process ends: wait no more for threads that are frozen with the lock."""
+        self._lock = self._book.outbox.last(self._lock)
+
     def __enter__(self) -> Self:
         return self
 

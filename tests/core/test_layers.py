@@ -28,6 +28,7 @@ LEVELS: list[list[str]] = [
         "_usage",
         "redactors",
     ],
+    ["_last_lock"],
     ["_fork", "_threads", "_log", "_chunks", "_spool", "_refused", "_options"],
     [
         "_decode",

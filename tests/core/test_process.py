@@ -192,6 +192,110 @@ def test_ctrl_c_ends_the_waiting_at_exit(chaos: Chaos):
     ]
 
 
+# After the exit's own work.
+
+
+#: A program whose daemon threads are in the middle of our code, with locks of ours, when the interpreter is torn down.
+LAST_WORDS = """
+import atexit, copy, faulthandler, os, sys, threading, types
+faulthandler.dump_traceback_later(20, exit=True)
+left = []
+# Made before the import, so that it is called after our own.
+atexit.register(lambda: [task() for task in left])
+from mindlytics_core import Client, Delivery
+
+client = Client(delivery=Delivery(max_events=1_000, exit_timeout=0.1), **({OPTIONS}))
+session = client.create_session(session_id="visit", id="ann")
+session.track_conversation_turn(user="Hi", assistant="Hello!")
+exchange = client.exchange("Where is my order?")
+freezing, go_on = threading.Event(), threading.Event()
+
+def record(session, client, freezing, go_on):
+    while True:
+        session.track_event(event="busy")
+        client.exchange("Hi").finish("Hello")
+
+def hold(session, client, freezing, go_on):
+    go_on.wait()
+    book = client._book
+    with session._lifecycle.lock, book._looking, book._sessions._lock, book._conversations._lock:
+        freezing.set()
+        threading.Event().wait()
+
+class Dying:
+    def __init__(self, session, client, exchange):
+        self.parts = self, session, client, exchange
+
+    def __del__(self, fd_write=os.write, is_finalizing=sys.is_finalizing):
+        _, session, client, exchange = self.parts
+        assert is_finalizing()
+        assert not session.track_event(event="last words")
+        exchange.finish("On its way.")
+        client.exchange("And?").finish("Yes.")
+        client.create_session(id="jane").track_event(event="hello")
+        session.end_session()
+        client.flush_sync(3600)
+        stats = client.stats()
+        assert stats.accepted == stats.delivered + stats.pending + sum(stats.dropped.values())
+        fd_write(1, b"said")
+
+def start(task):
+    # Without this module's names: those are forgotten in time to free what they hold.
+    alone = types.FunctionType(task.__code__, {"threading": threading})
+    threading.Thread(target=alone, args=(session, client, freezing, go_on), daemon=True).start()
+
+kept = Dying(session, client, exchange)
+{THREADS}
+"""
+FROZEN = {
+    "with every lock": """
+start(hold)
+left += [go_on.set, freezing.wait]
+""",
+    "wherever it is": """
+for _ in range(3):
+    start(record)
+import time
+time.sleep(0.02)
+""",
+}
+OPTIONS = {"": "{}", " and code of the app's that looks": "{'before_send': copy.copy}"}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
+@pytest.mark.parametrize("frozen", FROZEN)
+@pytest.mark.parametrize("_", [0, *(pytest.param(time, marks=pytest.mark.soak) for time in range(1, 15))])
+def test_a_finaliser_that_records_while_the_interpreter_is_torn_down_waits_for_no_frozen_thread(
+    chaos: Chaos, frozen: str, options: str, _: int
+):
+    chaos.decide = lambda _: Reply(503)
+    finished = run(LAST_WORDS.replace("{OPTIONS}", options).replace("{THREADS}", FROZEN[frozen]), leading_to(chaos))
+
+    assert (finished.returncode, finished.stdout) == (0, "said"), finished.stderr
+    assert "Error" not in finished.stderr
+
+
+def test_what_is_recorded_after_the_exit_has_been_worked_off_is_counted_as_closed(service: Service):
+    code = """
+    import atexit
+    # Made before the import, so that it is called after our own.
+    atexit.register(lambda: print(late(), client.stats().dropped, client.stats().pending))
+    from mindlytics_core import Client
+    client = Client()
+    session = client.create_session(session_id="visit", id="ann")
+    session.track_event(event="In time")
+    def late():
+        Client().create_session(session_id="other", id="ann").track_event(event="Too late too")
+        return bool(session.track_event(event="Too late"))
+    """
+
+    finished = run(code, by_name(service))
+
+    assert (finished.returncode, said(finished)) == (0, "")
+    assert finished.stdout == "False {'closed': 2} 0\n"
+    assert shape(events(service)) == ["In time", "end_session"]
+
+
 # Start.
 
 
