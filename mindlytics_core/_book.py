@@ -215,10 +215,11 @@ class Book:
         assistant_id: str | None,
         properties: Properties,
         turn_id: str | None = None,
+        calls: Sequence[str] = (),
     ) -> Exchange:
         """Open one turn in the making, or go on with the one that waits for these tools' results."""
         seen = self._conversations.look(ids, messages)
-        waiting = self._conversations.unanswered(ids, seen)
+        waiting = self._conversations.unanswered(ids, seen, calls)
         if isinstance(waiting, Exchange):
             waiting.resume(messages, seen)
             note_opened(waiting)
@@ -253,9 +254,11 @@ class Book:
         self._in_progress.discard(exchange)
         self._conversations.leave(exchange.conversation, exchange, answer, answer_id)
 
-    def suspended(self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None) -> None:
+    def suspended(
+        self, exchange: Exchange, messages: Sequence[Message], answer_id: str | None, calls: Sequence[str]
+    ) -> None:
         """The exchange waits for its tools' results."""
-        self._conversations.await_tools(exchange.conversation, exchange, messages, answer_id)
+        self._conversations.await_tools(exchange.conversation, exchange, messages, answer_id, calls)
 
     def end_conversation(self, conversation_id: str, session_id: str | None) -> None:
         """End a conversation that an exchange was given the name of."""

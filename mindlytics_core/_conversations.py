@@ -1,7 +1,7 @@
 """Which conversation an exchange continues, and when a conversation ends by itself."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from mindlytics_core._clock import IDS, Clock
@@ -171,7 +171,7 @@ class Conversations:
         # A conversation that does not wait is never looked for; and to look at long inputs takes its time.
         if answer is not None and conversation.wait:
             stands = answered(_root(exchange.ids), exchange.messages, answer, exchange.seen)
-            place = stands.answers[-1], stands.tail(), conversation, _name(exchange.ids, answer_id)
+            place = stands.answers[-1], stands.tail(), conversation, _names(exchange.ids, answer_id)
         with self._lock:
             self._take_up(conversation, exchange)
             if place is not None:
@@ -182,20 +182,26 @@ class Conversations:
         """What messages look like, as far as there is a conversation that they could lead to."""
         return trail(_root(ids), messages) if self._known else NOTHING_SEEN
 
-    def unanswered(self, ids: Ids, seen: Trail) -> Exchange | None:
-        """The exchange that waits for just these tools' results, which then waits no longer."""
-        if not seen.answers or not self._asking:
+    def unanswered(self, ids: Ids, seen: Trail, calls: Sequence[str] = ()) -> Exchange | None:
+        """
+        The exchange that waits for just these tools' results, which then waits no longer.
+
+        Args:
+            ids: What is known of its conversation.
+
+            seen: The model's input.
+
+            calls: The ids of the calls, by which it is found where the input was changed before them.
+        """
+        if not self._asking or not (seen.answers or calls):
             return None
         with self._lock:
-            found = self._find(ids, seen)
-            if found is None or not found.unanswered:
-                return None
-            asked = next((digest for digest in reversed(seen.answers) if digest in found.unanswered), None)
-            if asked is None:
-                return None
-            exchange = found.unanswered[asked]
-            self._take_up(found, exchange)
-            return exchange
+            for found, digest in self._asked(ids, seen, calls):
+                if found is not None and digest in found.unanswered:
+                    exchange = found.unanswered[digest]
+                    self._take_up(found, exchange)
+                    return exchange
+        return None
 
     def await_tools(
         self,
@@ -203,16 +209,18 @@ class Conversations:
         exchange: Exchange,
         messages: Sequence[Message],
         answer_id: str | None = None,
+        calls: Sequence[str] = (),
     ) -> None:
         """Keep an exchange open until its tools' results come, or the conversation ends."""
-        stands, name = answered(_root(exchange.ids), messages[:-1], messages[-1]), _name(exchange.ids, answer_id)
+        stands = answered(_root(exchange.ids), messages[:-1], messages[-1])
+        names = _names(exchange.ids, answer_id, *calls)
         [whole], tail = stands.answers, stands.tail()
         with self._lock:
             self._take_up(conversation, exchange)
-            for digest in filter(None, (whole, name)):
+            for digest in (whole, *names):
                 conversation.unanswered[digest] = exchange
             self._asking.add(conversation)
-            self._known.add(whole, tail, conversation, name)
+            self._known.add(whole, tail, conversation, names)
             self._pause(conversation, conversation.wait or self._idle_timeout)
 
     def end(self, conversation_id: str, session_id: str | None = None) -> None:
@@ -229,6 +237,14 @@ class Conversations:
         with self._lock:
             for conversation in list(self._open):
                 self._give_up(conversation)
+
+    def _asked(self, ids: Ids, seen: Trail, calls: Sequence[str]) -> Iterator[tuple[Conversation | None, bytes]]:
+        """Where an exchange may wait for tools' results, and as what; the most certain first."""
+        found = self._find(ids, seen)
+        for digest in reversed(seen.answers):
+            yield found, digest
+        for name in _names(ids, *calls):
+            yield self._find(ids, NOTHING_SEEN) or self._known.named(name), name
 
     def _find(self, ids: Ids, seen: Trail) -> Conversation | None:
         if ids.conversation_id is not None:
@@ -342,8 +358,8 @@ def _root(ids: Ids) -> str:
     return f"{ids.user_id}\0{ids.device_id}\0{ids.session_id}"
 
 
-def _name(ids: Ids, answer_id: str | None) -> bytes | None:
-    return None if answer_id is None else trail(_root(ids), [answer_named(answer_id)]).answers[0]
+def _names(ids: Ids, *given: str | None) -> list[bytes]:
+    return [trail(_root(ids), [answer_named(name)]).answers[0] for name in given if name is not None]
 
 
 def _is_free(conversation: Conversation) -> bool:

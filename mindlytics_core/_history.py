@@ -182,6 +182,11 @@ class History(Generic[V]):
         """The value that came by there last, wherever it stands now."""
         return next(reversed(self._by_digest.get(digest, {})), None)
 
+    def only(self, digest: bytes) -> V | None:
+        """The value that came by there, if no other did."""
+        passed = self._by_digest.get(digest, {})
+        return next(iter(passed)) if len(passed) == 1 else None
+
     def discard(self, value: V) -> None:
         """Forget everything about a value."""
         digests = self._by_value.get(value)
@@ -222,7 +227,7 @@ class Recognition(Generic[V]):
         self._tails: History[V] = History(most, is_free)
         self._names: History[V] = History(most, is_free)
 
-    def add(self, whole: bytes, tail: bytes | None, conversation: V, name: bytes | None = None) -> None:
+    def add(self, whole: bytes, tail: bytes | None, conversation: V, names: Sequence[bytes] = ()) -> None:
         """
         Remember that a conversation stands where messages end.
 
@@ -233,12 +238,12 @@ class Recognition(Generic[V]):
 
             conversation: It.
 
-            name: The digest of the answer's name, if it has one.
+            names: The digests of the answer's names, if it has any.
         """
         self._wholes.add(whole, conversation)
         if tail is not None:
             self._tails.add(tail, conversation)
-        if name is not None:
+        for name in names:
             self._names.add(name, conversation)
 
     def find(self, seen: Trail) -> V | None:
@@ -252,6 +257,10 @@ class Recognition(Generic[V]):
             or (self._wholes.last(known) if known else None)
             or self._names.last(seen.answers[0])
         )
+
+    def named(self, name: bytes) -> V | None:
+        """The conversation in which alone an answer had that name."""
+        return self._names.only(name)
 
     def __bool__(self) -> bool:
         """Whether any conversation is remembered."""

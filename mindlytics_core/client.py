@@ -223,6 +223,7 @@ class Client(Direct):
         assistant_id: str | None = None,
         properties: Properties | None = None,
         turn_id: str | None = None,
+        calls: Sequence[str] = (),
     ) -> Exchange:
         """
         Open one turn in the making; session and conversation are found, or started.
@@ -251,6 +252,8 @@ class Client(Direct):
 
             turn_id: The turn's id, where another process may have begun it; without it one is made.
 
+            calls: The ids of the calls whose results the input brings, as `Exchange.await_tools` was given them.
+
         Raises:
             InvalidArgument: An id or a property is of the wrong kind.
         """
@@ -268,6 +271,7 @@ class Client(Direct):
             assistant_id=assistant_id,
             properties=_model.check_properties("properties", properties),
             turn_id=turn_id,
+            calls=calls,
         )
 
     def end_conversation(self, conversation_id: str, *, session_id: str | None = None) -> None:

@@ -27,7 +27,9 @@ class Book(Client, Protocol):
         """The exchange is over."""
         ...
 
-    def suspended(self, exchange: "Exchange", messages: Sequence[Message], answer_id: str | None) -> None:
+    def suspended(
+        self, exchange: "Exchange", messages: Sequence[Message], answer_id: str | None, calls: Sequence[str]
+    ) -> None:
         """The exchange waits for its tools' results."""
         ...
 
@@ -261,7 +263,14 @@ class Exchange:
             properties = {**(properties or {}), "interrupted": True}
             self.finish(assistant, user=user, answer_id=answer_id, properties=properties)
 
-    def await_tools(self, messages: Sequence[Message], *, answer_id: str | None = None, shown: str = "") -> None:
+    def await_tools(
+        self,
+        messages: Sequence[Message],
+        *,
+        answer_id: str | None = None,
+        shown: str = "",
+        calls: Sequence[str] = (),
+    ) -> None:
         """
         Stay open until a later call brings the results of the tools that the model asked for, or closes this one.
 
@@ -271,11 +280,14 @@ class Exchange:
             answer_id: What a later input may call that request by.
 
             shown: What the user has seen of the answer: an interrupted turn, if nothing more comes.
+
+            calls: The ids of the calls, as far as no other call has the same: by them the results are recognised
+                also where the input has been changed before them.
         """
         if self._open:
             self._suspended = True
             self._shown = shown
-            self._book.suspended(self, messages, answer_id)
+            self._book.suspended(self, messages, answer_id, calls)
 
     def await_person(self, messages: Sequence[Message]) -> None:
         """

@@ -10,7 +10,7 @@ from mindlytics_openai._recording import Recording
 from mindlytics_openai._request import RawMode, body_of, raw_mode, surface_of, with_usage, without_ids
 from mindlytics_openai._settings import Settings
 from mindlytics_openai._stream import Observer, hide_usage
-from mindlytics_openai._surface import NO_ANSWER, NO_IDS
+from mindlytics_openai._surface import NO_ANSWER, NO_IDS, telling
 from mindlytics_openai._usage_support import USAGE_SUPPORT
 
 
@@ -58,6 +58,7 @@ class Call:
             framework_ids=question.ids,
             messages=question.messages,
             continues=question.continues,
+            calls=telling(result.call_id for result in question.results),
             continue_within=settings.continue_within,
             assistant_id=settings.assistant_id,
         )

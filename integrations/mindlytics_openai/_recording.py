@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from mindlytics_core import Exchange, Message, guarded
-from mindlytics_openai._surface import ASSISTANT, Answer, Question, Surface, ToolCall, asking_for
+from mindlytics_openai._surface import ASSISTANT, Answer, Question, Surface, ToolCall, asking_for, telling
 
 _UNREADABLE = "UnreadableAnswer"
 
@@ -101,7 +101,11 @@ class Recording:
 
     def _await_tools(self, answer: Answer) -> None:
         _asked[self.exchange] = _Asked(time.monotonic(), {call.id: call for call in answer.calls})
-        self.exchange.await_tools((*self.exchange.messages, asking_for(answer.calls)), answer_id=answer.id)
+        self.exchange.await_tools(
+            (*self.exchange.messages, asking_for(answer.calls)),
+            answer_id=answer.id,
+            calls=telling(call.id for call in answer.calls),
+        )
 
     def _note_usage(self, answer: Answer) -> None:
         usage = answer.usage

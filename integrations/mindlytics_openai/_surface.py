@@ -1,6 +1,6 @@
 """What is read from a request and from its answer: the same few facts, whichever surface was called."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -11,6 +11,8 @@ ASSISTANT = "assistant"
 #: The error of an answer in which there is none, such as the report of an error that a server calls a success.
 NO_ANSWER = "NoAnswer"
 NO_IDS = Ids()
+#: Ids of calls that are as long are no other call's; small servers just count.
+_TELLING_CHARS = 12
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -162,3 +164,8 @@ def asking_for(calls: Sequence[ToolCall]) -> Message:
     The ids are enough: apps and frameworks write the arguments anew, with other spaces and another order.
     """
     return Message(ASSISTANT, "\0".join(call.id or f"{call.name}\0{call.args}" for call in calls))
+
+
+def telling(call_ids: Iterable[str]) -> tuple[str, ...]:
+    """Those ids by which a call can be told from the calls of every other chat."""
+    return tuple(call_id for call_id in call_ids if len(call_id) >= _TELLING_CHARS)

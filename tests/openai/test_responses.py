@@ -207,6 +207,25 @@ def test_a_tool_loop_that_the_server_keeps_is_one_turn(provider: Any, recording:
     assert arrived() == LOOP
 
 
+def test_a_tool_loop_in_a_conversation_on_the_server_is_one_turn(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(call("call_a1b2c3d4", "clock", "{}")), response(message("Hi there"), response_id="r2"))
+    results = [{"type": "function_call_output", "call_id": "call_a1b2c3d4", "output": "ten"}]
+    for given in ("Hello?", results):
+        recording.responses.create(model="tiny", input=given, conversation="conv_1", tools=TOOLS)
+    assert arrived() == [LOOP[0], *({**event, "conversation": "conv_1"} for event in LOOP[1:])]
+
+
+def test_a_tool_loop_that_an_agent_hands_over_to_another_is_one_turn(provider: Any, recording: Any, arrived: Any):
+    provider.answers(response(call("call_a1b2c3d4", "clock", "{}")), *[response(message("Hi there"))] * 2)
+    given = [{"role": "user", "content": "Hello?"}]
+    given += recording.responses.create(model="tiny", input=given, instructions="You are A.", tools=TOOLS).output
+    given.append({"type": "function_call_output", "call_id": "call_a1b2c3d4", "output": "ten"})
+    given += recording.responses.create(model="tiny", input=given, instructions="You are B.").output
+    given.append({"role": "user", "content": "And?"})
+    recording.responses.create(model="tiny", input=given, instructions="You are B.")
+    assert arrived() == [*LOOP, {**TURN, "turn": "T2", "user": "And?"}]
+
+
 def test_an_answer_to_an_earlier_response_is_in_its_conversation(provider: Any, recording: Any, arrived: Any):
     names = ("r1", "r2", "r3", "r4")
     provider.answers(*(response(message("Hi there"), response_id=name) for name in names))

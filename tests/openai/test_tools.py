@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import openai_chat
 import pytest
-from openai_chat import ENDED, INSIDE, OPENED, USED
+from openai_chat import ENDED, INSIDE, OPENED, USED, chats
 
 from mindlytics_core import Client
 from mindlytics_openai import wrap
@@ -127,6 +127,40 @@ def test_calls_that_a_server_tells_under_one_index_are_told_apart(  # noqa: PLR0
     recording.chat.completions.create(model="tiny", messages=messages, tools=TOOLS)
 
     assert arrived() == [*OPENED, *CALLS, TURN]
+
+
+#: What an app may make of the messages before the calls, while the tools run.
+FRONTS = {
+    "instructions written anew": (
+        [{"role": "system", "content": "It is ten."}],
+        [{"role": "system", "content": "Now."}],
+    ),
+    "first messages cut off": ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}], []),
+}
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("chats_at_once", [1, 2])
+def test_a_loop_whose_first_messages_change_is_one_turn_unless_another_chat_has_the_same_calls(  # noqa: PLR0917  # fixtures are given by name
+    provider: Any, client: Client, arrived: Any, say: Any, front: str, chats_at_once: int
+):
+    asking = say.completion(None, tool_calls=[say.tool_call("call_a1b2c3d4", "clock", "{}")])
+    provider.answers(*[asking] * chats_at_once, say.completion("It rains."))
+    recording = wrap(provider.client(), client=client)
+
+    before, after = FRONTS[front]
+    for _ in range(chats_at_once):
+        recording.chat.completions.create(model="tiny", messages=[*before, USER], tools=TOOLS)
+    result = {"role": "tool", "tool_call_id": "call_a1b2c3d4", "content": "ten"}
+    messages = [*after, USER, asking["choices"][0]["message"], result]
+    recording.chat.completions.create(model="tiny", messages=messages, tools=TOOLS)
+
+    called = {**INSIDE, "event": "Conversation Function", "name": "clock", "args": "{}", "result": "ten"}
+    if chats_at_once == 1:
+        assert arrived() == [*OPENED, {**called, "runtime": "ms"}, TURN]
+    else:
+        third = {"session": "S3", "conversation": "C3"}
+        assert arrived() == [*chats([], [], []), {**called, **third}, {**TURN, **third, **USED}]
 
 
 def test_a_loop_over_several_rounds_is_one_turn(provider: Any, client: Client, arrived: Any, say: Any):
