@@ -281,11 +281,12 @@ class Lab:
             return await called
         if not name.startswith("a"):
             return list(called)
-        parts = [part async for part in (await called if version else called)]
-        if version:
-            # The model's own task ends a few rounds after its last event.
-            await self.others_done()
-        return parts
+        try:
+            return [part async for part in (await called if version else called)]
+        finally:
+            if version:
+                # The model's own task ends a few rounds after its last event.
+                await self.others_done()
 
     @staticmethod
     async def others_done() -> None:

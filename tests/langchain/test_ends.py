@@ -1,11 +1,13 @@
 """Failures, cancellations and streams that were left: each is recorded as what it was, and nothing stays open."""
 
 import asyncio
+import contextlib
 import gc
 from operator import itemgetter
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
@@ -36,40 +38,52 @@ async def stuck() -> Stuck:
     return Stuck(messages=iter([]), entered=asyncio.Event())
 
 
-async def test_a_run_that_fails_is_recorded_as_failed(lab: Any):
+async def test_a_run_that_fails_is_recorded_as_failed(how: str, lab: Any):
     with pytest.raises(LookupError):
-        lab.chain(lab.say.error(LookupError("private"))).invoke(QUESTION, lab.config)
+        await lab.run(lab.chain(lab.say.error(LookupError("private"))), how, QUESTION)
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "LookupError", model="unknown"))
 
 
-async def test_a_bare_model_that_fails_is_recorded_as_failed(lab: Any):
+async def test_a_bare_model_that_fails_is_recorded_as_failed(how_direct: str, lab: Any):
     with pytest.raises(LookupError):
-        await lab.model(lab.say.error(LookupError("private"))).ainvoke("Hi", lab.config)
+        await lab.run(lab.model(lab.say.error(LookupError("private"))), how_direct, "Hi")
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "LookupError", model="unknown"))
 
 
-def test_a_step_that_fails_after_the_model_leaves_its_usage(lab: Any):
+async def test_a_graph_that_fails_is_recorded_as_failed(how_direct: str, lab: Any):
+    model = lab.model(lab.say.call("add", a=1, b=2), lab.say.error(LookupError("private")))
+
+    with pytest.raises(LookupError):
+        await lab.run(create_agent(model, [lab.add]), how_direct, {"messages": [("user", "1+2?")]})
+
+    call = lab.function(1, "add", '{"a": 1, "b": 2}', "3")
+    used = {**MODEL, "prompt_tokens": 5, "completion_tokens": 2}
+    assert lab.arrived() == lab.whole(1, call, lab.failed(1, "1+2?", "LookupError", **used))
+
+
+async def test_a_step_that_fails_after_the_model_leaves_its_usage(how: str, lab: Any):
     def broken(_: str) -> str:
         raise KeyError("private")
 
     with pytest.raises(KeyError):
-        (lab.chain("Hello") | broken).invoke(QUESTION, lab.config)
+        await lab.run(lab.chain("Hello") | broken, how, QUESTION)
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "KeyError", **USAGE))
 
 
-def test_a_chain_that_fails_before_any_model_is_recorded_too(lab: Any):
+async def test_a_chain_that_fails_before_any_model_is_recorded_too(how: str, lab: Any):
     with pytest.raises(KeyError):
-        lab.chain("unused").invoke({"wrong": "Hi"}, lab.config)
+        await lab.run(lab.chain("unused"), how, {"wrong": "Hi"})
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "KeyError"))
 
 
-def test_a_stream_that_breaks_is_recorded_as_failed_with_its_question(lab: Any):
+@pytest.mark.parametrize("how", ["stream", "astream", "astream_events"])
+async def test_a_stream_that_breaks_is_recorded_as_failed_with_its_question(how: str, lab: Any):
     with pytest.raises(OSError, match="gone"):
-        list(lab.chain(lab.say.broken("one two", OSError("gone"))).stream(QUESTION, lab.config))
+        await lab.run(lab.chain(lab.say.broken("one two", OSError("gone"))), how, QUESTION)
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "OSError", model="unknown"))
 
@@ -208,14 +222,21 @@ async def test_a_bare_model_that_took_too_long_is_recorded_as_failed(stuck: Stuc
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
 
 
-#: (`with_retry` does not stream.)
-@pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "abatch"])
-async def test_retries_are_one_turn(how: str, lab: Any):
-    tried = lab.model(lab.say.error(OSError()), lab.say.text("Hello", (4, 2)))
+@pytest.mark.parametrize("kind", ["step", "whole"])
+async def test_retries_are_one_turn(how: str, kind: str, lab: Any):
+    tried = lab.model(lab.say.error(ConnectionError()), lab.say.text("Hello", (4, 2)))
+    options = {"wait_exponential_jitter": False}
+    prompt = lab.chain("unused").first
+    chain = prompt | tried.with_retry(**options) if kind == "step" else (prompt | tried).with_retry(**options)
 
-    await lab.run(lab.chain("unused").first | tried.with_retry(wait_exponential_jitter=False), how, QUESTION)
+    # `with_retry` does not try a stream again.
+    with pytest.raises(ConnectionError) if "stream" in how else contextlib.nullcontext():
+        await lab.run(chain, how, QUESTION)
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", prompt_tokens=4, completion_tokens=2))
+    if "stream" in how:
+        assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "ConnectionError", model="unknown"))
+    else:
+        assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", prompt_tokens=4, completion_tokens=2))
 
 
 async def test_fallbacks_are_one_turn(how: str, lab: Any):
@@ -232,25 +253,25 @@ async def test_a_model_s_fallbacks_are_one_turn_without_a_chain(how: str, lab: A
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed(how)))
 
 
-def test_a_tool_that_fails_is_told_with_its_error(lab: Any):
+async def test_a_tool_that_fails_is_told_with_its_error(how: str, lab: Any):
     def broken(question: str) -> Any:
         answer = lab.model(lab.say.call("add", a=1, b=2)).invoke([HumanMessage(question)])
         return lab.add.invoke({"a": "one"}) if isinstance(answer, AIMessage) else None
 
     with pytest.raises(ValueError, match="validation"):
-        RunnableLambda(broken).invoke("1+2?", lab.config)
+        await lab.run(RunnableLambda(broken), how, "1+2?")
 
     call = lab.function(1, "add", '{"a": "one"}', None, error="ValidationError")
     used = {"model": "tiny-1", "prompt_tokens": 5, "completion_tokens": 2}
     assert lab.arrived() == lab.whole(1, call, lab.failed(1, "1+2?", "ValidationError", **used))
 
 
-def test_a_tool_loop_without_an_answer_is_recorded_as_failed(lab: Any):
+async def test_a_tool_loop_without_an_answer_is_recorded_as_failed(how: str, lab: Any):
     def loop(question: str) -> None:
         for call in lab.model(lab.say.call("add", a=1, b=2)).invoke(question).tool_calls:
             lab.add.invoke(call)
 
-    RunnableLambda(loop).invoke("1+2?", lab.config)
+    await lab.run(RunnableLambda(loop), how, "1+2?")
 
     used = {"model": "tiny-1", "prompt_tokens": 5, "completion_tokens": 2}
     assert lab.arrived() == lab.whole(

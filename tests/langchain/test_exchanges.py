@@ -34,10 +34,11 @@ async def test_a_model_that_takes_text_is_one_turn(how: str, lab: Any):
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **nothing))
 
 
-async def test_a_model_that_takes_text_may_stand_in_a_chain(lab: Any):
+async def test_a_model_that_takes_text_may_stand_in_a_chain(how: str, lab: Any):
     nothing = {"prompt_tokens": None, "completion_tokens": None, "model": "unknown"}
+    chain = PromptTemplate.from_template("Say {word}") | FakeListLLM(responses=["Hello"])
 
-    (PromptTemplate.from_template("Say {word}") | FakeListLLM(responses=["Hello"])).invoke({"word": "it"}, lab.config)
+    await lab.run(chain, how, {"word": "it"})
 
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Say it", "Hello", **nothing))
 
@@ -57,7 +58,6 @@ async def test_an_agent_with_a_tool_is_one_turn(how_direct: str, lab: Any):
     )
 
 
-@pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "abatch"])
 async def test_a_tool_loop_written_by_hand_is_one_turn(how: str, lab: Any):
     asked = lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3."))
 
@@ -75,7 +75,7 @@ async def test_a_tool_loop_written_by_hand_is_one_turn(how: str, lab: Any):
     assert lab.arrived() == lab.whole(
         1,
         lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
-        lab.turn(1, "1+2?", "It is 3.", prompt_tokens=12, completion_tokens=5),
+        lab.turn(1, "1+2?", "It is 3.", prompt_tokens=12, completion_tokens=5, **lab.streamed_inside(how)),
     )
 
 
@@ -132,17 +132,16 @@ async def test_runs_at_the_same_time_never_mix(lab: Any):
     assert found == [event for one in expected for event in one]
 
 
-def test_a_tool_or_a_step_called_by_itself_is_no_exchange(lab: Any):
-    lab.add.invoke({"a": 1, "b": 2}, lab.config)
-    lab.chain("unused").first.invoke(QUESTION, lab.config)
-    lab.chain("unused").last.invoke("text", lab.config)
-    RunnableLambda(lambda _: {"documents": [1, 2]}).invoke("x", lab.config)
+async def test_a_tool_or_a_step_called_by_itself_is_no_exchange(how: str, lab: Any):
+    await lab.run(lab.add, how, {"a": 1, "b": 2})
+    await lab.run(lab.chain("unused").first, how, QUESTION)
+    await lab.run(lab.chain("unused").last, how, "text")
 
     assert lab.arrived() == []
 
 
-def test_a_canned_answer_is_a_turn_without_usage(lab: Any):
-    RunnableLambda(lambda _: "We are closed.").invoke("Hi", lab.config)
+async def test_a_canned_answer_is_a_turn_without_usage(how: str, lab: Any):
+    await lab.run(RunnableLambda(lambda _: "We are closed."), how, "Hi")
 
     nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "We are closed.", **nothing))

@@ -43,10 +43,12 @@ def _uninstalled() -> Iterator[None]:
     uninstall()
 
 
-def test_a_handler_that_is_given_twice_records_once(lab: Any):
-    lab.chain("Hello").with_config(lab.config).invoke(QUESTION, {"callbacks": [lab.handler, lab.handler]})
+async def test_a_handler_that_is_given_twice_records_once(how: str, lab: Any):
+    bound = lab.chain("Hello").with_config(lab.config)
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+    await lab.run(bound, how, QUESTION, {"callbacks": [lab.handler, lab.handler]})
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed(how)))
 
 
 def test_a_stream_of_a_handler_that_is_given_twice_is_seen_once(lab: Any):
@@ -58,22 +60,33 @@ def test_a_stream_of_a_handler_that_is_given_twice_is_seen_once(lab: Any):
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "one", **{**left, "model": "unknown"}))
 
 
-def test_a_handler_of_the_model_and_of_the_call_records_once(lab: Any):
+async def test_a_handler_of_the_model_and_of_the_call_records_once(how: str, lab: Any):
     model = lab.model("Hello")
     model.callbacks = [MindlyticsHandler(client=lab.client)]
 
-    (lab.chain("unused").first | model).invoke(QUESTION, lab.config)
+    await lab.run(lab.chain("unused").first | model, how, QUESTION)
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed(how)))
 
 
-def test_a_handler_of_the_model_alone_records_each_call(lab: Any):
+@pytest.mark.parametrize("kind", ["chain", "agent"])
+async def test_a_handler_of_the_model_alone_records_each_call(how: str, kind: str, lab: Any):
     model = lab.model("Hello")
     model.callbacks = [lab.handler]
+    runnable = lab.chain("unused").first | model if kind == "chain" else create_agent(model, [])
 
-    (lab.chain("unused").first | model).invoke(QUESTION)
+    await lab.run(runnable, how, QUESTION if kind == "chain" else asking("Hi"), {})
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
+    first = lab.streamed(how) if kind == "chain" else lab.streamed_inside(how)
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **first))
+
+
+async def test_a_handler_of_an_agent_and_of_the_call_records_once(how_direct: str, lab: Any):
+    agent = create_agent(lab.model("Hello"), []).with_config(callbacks=[MindlyticsHandler(client=lab.client)])
+
+    await lab.run(agent, how_direct, asking("Hi"))
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", **lab.streamed_inside(how_direct)))
 
 
 def test_a_parent_that_nobody_knows_makes_a_root(lab: Any):
@@ -236,12 +249,13 @@ async def test_a_model_call_is_claimed_while_it_runs(how: str, lab: Any):
     assert not model_call_is_claimed()
 
 
-def test_a_cached_answer_is_a_turn_with_zero_tokens(lab: Any):
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "abatch"])
+async def test_a_cached_answer_is_a_turn_with_zero_tokens(how: str, lab: Any):
     model = lab.model("Hello")
     model.cache = InMemoryCache()
 
-    model.invoke("Hi", lab.config)
-    model.invoke("Hi", lab.config)
+    for _ in range(2):
+        await lab.run(model, how, "Hi")
 
     nothing = {"prompt_tokens": 0, "completion_tokens": 0}
     assert lab.arrived() == [
@@ -283,7 +297,7 @@ async def test_the_question_of_a_chain_with_documents_is_not_its_prompt(how: str
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Why?", "Hello", **lab.streamed(how)))
 
 
-def test_the_answer_s_model_is_the_one_whose_text_it_is(lab: Any):
+async def test_the_answer_s_model_is_the_one_whose_text_it_is(how: str, lab: Any):
     answers, grades = lab.model(lab.say.text("The answer.")), lab.model(lab.say.text("good", (1, 1), model="grader-1"))
 
     def checked(question: str) -> str:
@@ -291,9 +305,11 @@ def test_the_answer_s_model_is_the_one_whose_text_it_is(lab: Any):
         grades.invoke(f"Is it good? {answer}")
         return str(answer)
 
-    RunnableLambda(checked).invoke("Hi", lab.config)
+    await lab.run(RunnableLambda(checked), how, "Hi")
 
     usage = {"event": "Conversation Usage", "turn": "T1", "model": "grader-1"}
     assert lab.arrived() == lab.whole(
-        1, {**usage, "prompt_tokens": 1, "completion_tokens": 1}, lab.turn(1, "Hi", "The answer.")
+        1,
+        {**usage, "prompt_tokens": 1, "completion_tokens": 1},
+        lab.turn(1, "Hi", "The answer.", **lab.streamed_inside(how)),
     )
