@@ -26,6 +26,8 @@ _CONTAINERS = (*MAPPINGS, *_LISTS)
 _MESSAGES = "messages"
 #: Where LangChain's agents put a structured answer.
 _STRUCTURED = "structured_response"
+#: What `with_structured_output(include_raw=True)` gives.
+_RAW, _PARSED = "raw", "parsed"
 #: Names under which a dict's one text is looked for where it holds several.
 _QUESTIONS = ("input", "question", "query", "user_input", "prompt", "text")
 _ANSWERS = ("output", "answer", "response", "result", "text")
@@ -67,7 +69,7 @@ def asked(value: Any) -> str | None:
 
 def evident_question(value: Any) -> str | None:
     """The one text that an input without messages consists of, if there is one."""
-    return _evident_text(value, _QUESTIONS, between="\n")
+    return _evident_text(_fields(value), _QUESTIONS, between="\n")
 
 
 def whole_input(value: Any) -> str:
@@ -90,7 +92,7 @@ def answered(output: Any, given: Any) -> str | None:
     """
     if output is None or isinstance(output, str):
         return output
-    structured = _field(output, _STRUCTURED)
+    structured = output.get(_PARSED) if _is_raw(output) else _field(output, _STRUCTURED)
     if structured is not None:
         return as_json(structured)
     messages = messages_in(output)
@@ -153,6 +155,10 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, str) and isinstance(other, str) and one == other)
 
 
+def _is_raw(output: Any) -> bool:
+    return isinstance(output, dict) and _PARSED in output and isinstance(output.get(_RAW), BaseMessage)
+
+
 def _is_nothing(value: Any) -> bool:
     # Only what is known to have a truth value is asked for it.
     return value is None or (isinstance(value, _CONTAINERS) and not value)
@@ -169,7 +175,10 @@ def _beside_messages(value: Any) -> Any:
 def _readable(value: Any, between: str = "") -> Any:
     if isinstance(value, str):
         return without_data(value)
-    text = text_of(value) if isinstance(value, BaseMessage) else parts_text(value, between)
+    if isinstance(value, BaseMessage):
+        # What only asks for tools says nothing.
+        return text_of(value) or (value if getattr(value, "tool_calls", None) else "")
+    text = parts_text(value, between)
     return value if text is None else text
 
 
@@ -224,9 +233,22 @@ def _is_message(item: Any) -> bool:
 def _field(value: Any, name: str) -> Any:
     if isinstance(value, MAPPINGS):
         return value.get(name)
-    if isinstance(value, BaseModel) or hasattr(type(value), "__dataclass_fields__"):
-        return getattr(value, name, None)
-    return None
+    return getattr(value, name, None) if _is_state(value) else None
+
+
+def _fields(value: Any) -> Any:
+    """What is set of a state's fields; anything else as it is."""
+    if not _is_state(value) or not hasattr(value, "__dict__"):
+        return value
+    return {name: item for name, item in vars(value).items() if not _is_unset(item)}
+
+
+def _is_unset(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value)
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, BaseModel) or hasattr(type(value), "__dataclass_fields__")
 
 
 def _is_command(value: Any) -> bool:

@@ -107,10 +107,7 @@ class Transcript:
             return _question_answer.whole_input(given) if text is None else text
         if not self._made_inside and (question := self.first.question()) is not None:
             return question
-        evident = _question_answer.evident_question(given)
-        if evident is None and self._made_inside:
-            evident = self.first.question()
-        return _question_answer.whole_input(given) if evident is None else evident
+        return _question_answer.whole_input(given) or self.first.question() or ""
 
     def last_text(self) -> str:
         """What a model said last."""

@@ -10,6 +10,7 @@ from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import RunnableLambda
+from pydantic import BaseModel
 
 QUESTION = {"question": "Hi"}
 
@@ -99,6 +100,25 @@ def test_a_call_that_the_model_was_made_to_make_is_its_answer(lab: Any):
             return {"tool_choice": "required"}
 
     Extracting(messages=iter([lab.say.call("order", number=7)])).invoke("Order 7", lab.config)
+
+    used = {"prompt_tokens": 5, "completion_tokens": 2}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Order 7", '{"number": 7}', **used))
+
+
+class Order(BaseModel):
+    number: int
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+@pytest.mark.parametrize("schema", [Order, {"title": "Order", **Order.model_json_schema()}], ids=["model", "json"])
+async def test_a_structured_answer_of_a_model_is_its_json(how: str, schema: Any, include_raw: bool, lab: Any):
+    class Calling(type(lab.model("x"))):  # type: ignore[misc]
+        def bind_tools(self, *_: Any, **options: Any) -> Any:
+            return self.bind(**options)
+
+    model = Calling(messages=iter([lab.say.call("Order", number=7)]))
+
+    await lab.run(model.with_structured_output(schema, include_raw=include_raw), how, "Order 7")
 
     used = {"prompt_tokens": 5, "completion_tokens": 2}
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Order 7", '{"number": 7}', **used))

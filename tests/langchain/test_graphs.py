@@ -1,5 +1,6 @@
 """Graphs: threads, interrupts, hand-offs and whatever else runs below one root."""
 
+import dataclasses
 import inspect
 from typing import Any, TypedDict
 
@@ -295,6 +296,41 @@ async def test_subgraphs_and_parallel_nodes_are_one_turn(how_direct: str, lab: A
 
     used = {"prompt_tokens": 21, "completion_tokens": 9, **lab.streamed_inside(how_direct)}
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Why?", "The answer.", **used))
+
+
+@dataclasses.dataclass
+class Wish:
+    question: str
+    length: int = 3
+    answer: str = ""
+
+
+class Order(BaseModel):
+    topics: list[str]
+    answer: str = ""
+
+
+#: The prompts of a graph's nodes are not the user's words: these are its input, or what stands for it.
+@pytest.mark.parametrize(
+    ("state", "given", "user"),
+    [
+        (Wish, Wish("Why?"), "Why?"),
+        (Wish, {"question": "Why?", "length": 2}, "Why?"),
+        (Order, Order(topics=["a", "b"]), '{"topics": ["a", "b"], "answer": ""}'),
+        (Order, {"topics": ["a", "b"]}, '{"topics": ["a", "b"]}'),
+    ],
+)
+async def test_the_question_of_a_graph_is_not_the_prompt_of_its_node(
+    how_direct: str, state: Any, given: Any, user: str, lab: Any
+):
+    model = lab.model("Because.")
+    graph = StateGraph(state)
+    graph.add_node("write", lambda _: {"answer": model.invoke("Write about it.").text})
+    graph.add_edge(START, "write")
+
+    await lab.run(graph.compile(), how_direct, given)
+
+    assert lab.arrived() == lab.whole(1, lab.turn(1, user, "Because.", **lab.streamed_inside(how_direct)))
 
 
 async def test_the_functional_api_is_one_turn(how_direct: str, lab: Any):

@@ -137,6 +137,12 @@ CALL = {"name": "add", "args": {"a": 1}, "id": "1"}
         ([{"type": "text", "text": "Hello"}, {"type": "pizza", "size": 3}], None),
         ({"joke": "one", "poem": "two"}, None),
         ({"question": "Hi"}, None),
+        (
+            {"raw": AIMessage("", tool_calls=[CALL]), "parsed": Model(), "parsing_error": None},
+            '{"messages": [], "number": 7}',
+        ),
+        ({"raw": AIMessage("What?"), "parsed": None, "parsing_error": ValueError()}, "What?"),
+        ({"raw": AIMessage("", tool_calls=[CALL]), "parsed": None, "parsing_error": ValueError()}, None),
         (Model(), None),
         (7, None),
     ],
