@@ -7,11 +7,12 @@ from pathlib import Path
 from mindlytics_core import _stats
 from mindlytics_core._chunks import Damaged
 from mindlytics_core._clock import Clock
-from mindlytics_core._config import Delivery
+from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._disk import NOBODY, Disk
+from mindlytics_core._log import give, logs_of
 from mindlytics_core._queue import Item
 from mindlytics_core._rows import OpenFile
-from mindlytics_core._spool import ERRORS, SpoolFile, files, is_corrupt, set_aside
+from mindlytics_core._spool import ERRORS, SpoolFile, files, is_corrupt, prefix, set_aside
 from mindlytics_core.exceptions import SpoolFailed
 
 #: How often the files of dead processes are looked for, and how many of them are open at once.
@@ -28,7 +29,7 @@ class Adopted:
     Args:
         directory: Where they are.
 
-        prefix: The beginning of their names.
+        destination: Where their events go.
 
         options: How much a batch is, and how old an event may be.
 
@@ -42,7 +43,7 @@ class Adopted:
     def __init__(
         self,
         directory: Path,
-        prefix: str,
+        destination: Destination,
         options: Delivery,
         *,
         clock: Clock,
@@ -50,7 +51,7 @@ class Adopted:
         drop: Callable[[Item, str], None],
     ) -> None:
         self._directory = directory
-        self._prefix = prefix
+        self._destination = destination
         self._options = options
         self._clock = clock
         self._disk = disk
@@ -105,7 +106,7 @@ class Adopted:
             return
         self._look_at = self._clock.monotonic() + _LOOK_EVERY
         mine = {open_file.file.path for open_file in [*self._files, *([own] if own else [])]}
-        for path in files(self._directory, self._prefix):
+        for path in files(self._directory, prefix(self._destination)):
             if len(self._files) >= _MOST_OPEN:
                 return
             if path not in mine:
@@ -179,9 +180,28 @@ class Adopted:
                 file.absorb_logs()
                 self._files.append(OpenFile(file, adopted=True))
         except ERRORS as error:
+            _report_unreadable(error)
             if is_corrupt(error):
                 set_aside(path)
-            _report_unreadable(error)
+                self._rescue_logs(path)
+
+    def _rescue_logs(self, corrupt: Path) -> None:
+        """What is in a corrupt file's logs is whole: it moves to a file of its own."""
+        logs = logs_of(corrupt)
+        if not logs:
+            return
+        try:
+            file = SpoolFile.create(
+                self._directory,
+                self._destination,
+                max_bytes=self._options.spool_max_bytes,
+                survive_power_loss=self._options.durability == "power",
+            )
+            give(logs, file.path)
+            file.absorb_logs()
+            self._files.append(OpenFile(file, adopted=True))
+        except ERRORS as error:
+            self._disk.failed(error, ())
 
     def _may_read(self) -> bool:
         now = self._clock.monotonic()

@@ -4,7 +4,7 @@ import time
 
 from mindlytics_core import _config
 from mindlytics_core._flush import await_all, wait_for_all
-from mindlytics_core._outbox import overtake
+from mindlytics_core._line import overtake
 from mindlytics_core._process import PROCESS
 from mindlytics_core._stats import FlushResult, combined
 from mindlytics_core.client import FLUSH_TIMEOUT, Client

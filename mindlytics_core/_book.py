@@ -20,10 +20,11 @@ from mindlytics_core._history import Message
 from mindlytics_core._in_progress import note_opened
 from mindlytics_core._last_lock import LastLock, new_lock
 from mindlytics_core._lifecycle import Lifecycle
+from mindlytics_core._line import overtake
 from mindlytics_core._listener import Listening, OnError, OnEvent
 from mindlytics_core._model import Identity, Properties
 from mindlytics_core._open_sessions import OpenSessions
-from mindlytics_core._outbox import Outbox, overtake
+from mindlytics_core._outbox import Outbox
 from mindlytics_core._process import PROCESS
 from mindlytics_core._queue import Item
 from mindlytics_core._receipt import NOT_TAKEN, TAKEN, Receipt

@@ -8,8 +8,9 @@ import msgspec
 
 from mindlytics_core import _model
 from mindlytics_core._clock import IDS, Clock
+from mindlytics_core._line import Line
 from mindlytics_core._model import Identity, Properties
-from mindlytics_core._outbox import AnyLock, Line, Outbox
+from mindlytics_core._outbox import AnyLock, Outbox
 from mindlytics_core._receipt import NOT_TAKEN, Receipt
 
 #: Conversations that one session keeps open at once; beyond it the quietest ends.

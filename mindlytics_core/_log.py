@@ -43,6 +43,22 @@ def logs_of(spool: Path) -> list[Path]:
     return sorted(spool.parent.glob(f"{spool.stem}.*{_SUFFIX}"))
 
 
+def give(logs: list[Path], spool: Path) -> None:
+    """
+    Have logs belong to another file of the spool.
+
+    Raises:
+        OSError: The disk does not do it.
+    """
+    for path in logs:
+        path.rename(_name(spool, path))
+
+
+def _name(spool: Path, log: Path) -> Path:
+    number = log.name.rsplit(".", 2)[1]
+    return spool.with_name(f"{spool.stem}.{number}{_SUFFIX}")
+
+
 class Log:
     """One log. Any number of threads write to it; the worker retires it."""
 
@@ -68,6 +84,11 @@ class Log:
     def is_done(self) -> bool:
         """Whether the worker has every event of it, provided that nobody begins to write any more."""
         return self.begun.value() == self.taken.value()
+
+    def follow(self, spool: Path) -> None:
+        """Belong to another file of the spool from now on."""
+        with contextlib.suppress(OSError):
+            self._path = self._path.rename(_name(spool, self._path))
 
     def close(self) -> None:
         """Write no more."""
@@ -118,6 +139,12 @@ class Logs:
             # It was retired meanwhile, perhaps before this event was counted.
             log.taken.raise_by_one()
         raise OSError("the logs are closed")
+
+    def follow(self, spool: Path) -> None:
+        """Belong to another file of the spool: the one so far is corrupt."""
+        self._spool = spool
+        for log in [*self._retired, self._current]:
+            log.follow(spool)
 
     def retire(self) -> None:
         """

@@ -126,7 +126,7 @@ class OwnFile:
             return
         self._disk.failed(error, owners, retry_after=0.0)
         self.file.file.set_aside()
-        self.file, self._logs = None, None
+        self.file = None
         self._lost()
 
     def abandon(self) -> None:
@@ -174,6 +174,9 @@ class OwnFile:
                     survive_power_loss=self._options.durability == "power",
                 )
                 self.file = OpenFile(file, adopted=False)
+                if self._logs is not None:
+                    # They hold what is still to come: whoever adopts this one must find them.
+                    self._logs.follow(file.path)
             return self.file
 
     def _open_logs(self) -> Logs:

@@ -16,7 +16,8 @@ from mindlytics_core._config import Delivery, Destination
 from mindlytics_core._flush import Ticket, wait_for_all
 from mindlytics_core._fork import FORKS
 from mindlytics_core._last_lock import EXITED, LastLock, new_lock
-from mindlytics_core._outbox import Outbox, Passing, overtake
+from mindlytics_core._line import Passing, overtake
+from mindlytics_core._outbox import Outbox
 
 if TYPE_CHECKING:
     from mindlytics_core._worker import Worker

@@ -78,7 +78,7 @@ class Store:
             written=self._written,
             lost=self._lose_backlog,
         )
-        self._adopted = Adopted(directory, self._prefix, options, clock=clock, disk=self._disk, drop=drop)
+        self._adopted = Adopted(directory, destination, options, clock=clock, disk=self._disk, drop=drop)
         #: What is not in the lanes yet, oldest first; how many events; and the bytes of those in memory alone.
         self._backlog: deque[Row] = deque()
         self._backlog_events = 0

@@ -13,7 +13,7 @@ from typing import Any
 
 from chaos import Chaos
 
-from mindlytics_core import Client, Event, Ids, Session, _outbox, _stats
+from mindlytics_core import Client, Event, Ids, Session, _line, _outbox, _stats
 
 
 class CtrlC:
@@ -21,17 +21,17 @@ class CtrlC:
     Raises `KeyboardInterrupt` once where Python looks for signals: at a function's begin, after a call, in a loop.
 
     Args:
-        number: At which of these places, counted over all functions of a module.
+        number: At which of these places, counted over all functions of the modules.
 
-        module: Whose functions.
+        modules: Whose functions.
 
         spared: Functions whose begin is left out.
     """
 
-    def __init__(self, number: int, module: Any, *, spared: tuple[CodeType, ...] = ()) -> None:
+    def __init__(self, number: int, *modules: Any, spared: tuple[CodeType, ...] = ()) -> None:
         self.left = number
         self.raised = False
-        self._file = module.__file__
+        self._files = {module.__file__ for module in modules}
         self._spared = spared
         self._before: dict[FrameType, int] = {}
 
@@ -45,7 +45,7 @@ class CtrlC:
             sys.settrace(None)
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code.co_filename != self._file:
+        if frame.f_code.co_filename not in self._files:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         if event == "call" and frame.f_code not in self._spared:
@@ -68,9 +68,9 @@ def after_which_signals_are_looked_for(code: CodeType) -> set[int]:
     return {step.offset for step in dis.get_instructions(code) if step.opname.startswith(("CALL", "JUMP_BACKWARD"))}
 
 
-def at_every_place(module: Any, *, spared: tuple[CodeType, ...] = ()) -> Iterator[CtrlC]:
+def at_every_place(*modules: Any, spared: tuple[CodeType, ...] = ()) -> Iterator[CtrlC]:
     for number in itertools.count():
-        ctrl_c = CtrlC(number, module, spared=spared)
+        ctrl_c = CtrlC(number, *modules, spared=spared)
         yield ctrl_c
         if not ctrl_c.raised:
             assert number > 5
@@ -139,7 +139,7 @@ def test_a_look_that_is_broken_off_anywhere_holds_nobody_up(chaos: Chaos, hasty)
             sessions[-1].track_event(event="inner")
         return event
 
-    for number, ctrl_c in enumerate(at_every_place(_outbox, spared=LEAVING)):
+    for number, ctrl_c in enumerate(at_every_place(_line, _outbox, spared=LEAVING)):
         ids = Ids(session_id=f"s{number}", conversation_id="c", user_id="ann")
         if number % 10 == 0:
             # A thread that is broken off time and again remembers more and more locks that it may hold still.
@@ -158,7 +158,7 @@ def test_a_look_that_is_broken_off_anywhere_holds_nobody_up(chaos: Chaos, hasty)
 
 def test_what_is_held_back_and_broken_off_anywhere_holds_nobody_up(chaos: Chaos, hasty):
     after = AfterCtrlC(chaos, hasty())
-    for number, ctrl_c in enumerate(at_every_place(_outbox)):
+    for number, ctrl_c in enumerate(at_every_place(_line, _outbox)):
         session = after.client.create_session(session_id=f"s{number}", id="ann")
         stands: Future[None] = Future()
 

@@ -29,7 +29,7 @@ LEVELS: list[list[str]] = [
         "redactors",
     ],
     ["_last_lock"],
-    ["_fork", "_threads", "_log", "_chunks", "_spool", "_refused", "_options"],
+    ["_fork", "_line", "_threads", "_log", "_chunks", "_spool", "_refused", "_options"],
     [
         "_decode",
         "_guard",

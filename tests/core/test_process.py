@@ -450,7 +450,8 @@ def test_a_fork_while_another_thread_holds_every_lock_of_ours_does_not_stop_the_
     client = mindlytics_core.default_client()
     shared = client.create_session(session_id="shared", id="ann")
     shared.track_event(event="Before")
-    locks = [shared._lifecycle.lock, _process.PROCESS.lock]
+    exchange = client.exchange("Where is my order?")
+    locks = [shared._lifecycle.lock, _process.PROCESS.lock, exchange._lock]
     locks += [client._book._sessions._lock, client._book._conversations._lock]
     held, forked = threading.Event(), threading.Event()
 
@@ -468,6 +469,7 @@ def test_a_fork_while_another_thread_holds_every_lock_of_ours_does_not_stop_the_
     child = os.fork()
     if not child:
         shared.track_event(event="From the child")
+        exchange.function_call("find")
         mindlytics_core.default_client().create_session(id="bob").track_conversation_turn(user="Hi", assistant="!")
         assert mindlytics_core.flush_sync(10)
         sys.exit()

@@ -27,7 +27,7 @@ from mindlytics_core._chunks import Chunk, Damaged, checksum, chunked, session_b
 from mindlytics_core._clock import Clock
 from mindlytics_core._config import Destination
 from mindlytics_core._disk import NOBODY
-from mindlytics_core._log import record, records
+from mindlytics_core._log import logs_of, record, records
 from mindlytics_core._queue import Item
 from mindlytics_core._rows import is_on_disk
 from mindlytics_core._spool import ERRORS, SpoolFile, files, prefix
@@ -617,6 +617,28 @@ def test_a_call_s_log_stays_until_its_event_is_in_the_file_or_settled(tmp_path: 
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match="closed"):
         logs.write(b"late")
+
+
+def test_what_the_logs_of_a_corrupt_file_hold_is_still_delivered_or_adopted(tmp_path: Path):
+    desk = Desk(tmp_path, durability="call")
+    desk.take(b"0")
+    logged = desk.store.log(Item("s", b"1", NOBODY))
+    desk.store._own.failed(sqlite3.DatabaseError("malformed"), ())
+    desk.take(b"2")
+    assert desk.store._own.file is not None
+    logs = logs_of(desk.store._own.file.file.path)
+    found = [found for log in logs for found in records(log.read_bytes())]
+    assert found == [("s", b"1")], "whoever adopts the new file would find it"
+    desk.store.take([logged], 0, 0)
+    assert desk.on_disk() == [b"2", b"1"]
+    desk.store.log(Item("s", b"3", NOBODY))
+    desk.store.close()
+
+    [left] = files(tmp_path)
+    left.write_bytes(b"not a database " * 1000)
+    assert [item.body for item in Desk(tmp_path).store.read_back(0)] == [b"3"]
+    assert len(list(tmp_path.glob("*.corrupt"))) == 2
+    assert list(tmp_path.glob("*.log")) == []
 
 
 def test_events_that_waited_too_long_on_disk_are_dropped_as_expired(tmp_path: Path):
