@@ -18,7 +18,7 @@ class Hooks:
         """Have a method of a response be another."""
         setattr(response, name, method)
         # Who is told holds these hooks; held by them, the response could not be let go of.
-        self._undo.append(functools.partial(_remove, weakref.ref(response), name))
+        self._undo.append(functools.partial(_remove, weakref.ref(response), name, weakref.ref(method)))
 
     def on_close(self, response: Any, told: Told) -> None:
         """Have `told` called after each close of a response."""
@@ -35,9 +35,10 @@ class Hooks:
             self._undo.pop()()
 
 
-def _remove(reference: "weakref.ref[Any]", name: str) -> None:
+def _remove(reference: "weakref.ref[Any]", name: str, method: "weakref.ref[Any]") -> None:
     response = reference()
-    if response is not None:
+    # What somebody else has put over ours since is theirs.
+    if response is not None and vars(response).get(name) is method():
         delattr(response, name)
 
 

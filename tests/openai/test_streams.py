@@ -115,6 +115,23 @@ def test_closing_twice_and_after_the_end_changes_nothing(recording: Any, arrived
     assert arrived() == [*OPENED, STREAMED]
 
 
+def test_what_others_put_over_the_response_s_close_stays(recording: Any, arrived: Any):
+    stream = streamed(recording)
+    ours = stream.response.close
+    closed: list[Any] = []
+
+    def theirs() -> None:
+        closed.append(True)
+        ours()
+
+    stream.response.close = theirs
+    list(stream)
+
+    assert stream.response.close is theirs
+    assert closed
+    assert arrived() == [*OPENED, STREAMED]
+
+
 def test_broken_off_by_the_network(provider: Any, client: Client, arrived: Any, say: Any):
     provider.answers(say.Parts([say.chunk("Hi "), http.ReadError("gone")]))
     stream = streamed(wrap(provider.client(), client=client))
