@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+from collections.abc import Coroutine
 from operator import itemgetter
 from typing import Any
 
@@ -214,9 +215,21 @@ async def test_a_cancelled_bare_model_is_recorded_as_failed(stuck: Stuck, lab: A
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
 
 
-async def test_a_bare_model_that_took_too_long_is_recorded_as_failed(stuck: Stuck, lab: Any):
+async def wait_for(work: Coroutine[Any, Any, Any]) -> None:
+    await asyncio.wait_for(work, 0.01)
+
+
+async def timeout(work: Coroutine[Any, Any, Any]) -> None:
+    async with asyncio.timeout(0.01):
+        await work
+
+
+@pytest.mark.parametrize("limit", [wait_for, timeout])
+async def test_a_bare_model_that_took_too_long_is_recorded_as_failed_when_its_task_ends_at_the_latest(
+    limit: Any, stuck: Stuck, lab: Any
+):
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(stuck.ainvoke("Hi", lab.config), 0.01)
+        await asyncio.create_task(limit(stuck.ainvoke("Hi", lab.config)))
     await lab.others_done()
 
     assert lab.arrived() == lab.whole(1, lab.failed(1, "Hi", "CancelledError", model="unknown"))
