@@ -5,6 +5,7 @@ import concurrent.futures
 import functools
 import inspect
 import queue
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
@@ -75,7 +76,8 @@ class Callbacks:
     def submit(self, task: Callable[[], Any]) -> None:
         """Have `task` called soon; what it returns is awaited if it can be."""
         self._waiting.put(task)
-        if self._thread is None and self._starting.acquire(blocking=False):
+        # While the interpreter is torn down no thread begins to run; before CPython 3.12 its start is waited for.
+        if self._thread is None and not sys.is_finalizing() and self._starting.acquire(blocking=False):
             thread = threading.Thread(target=self._run, name="mindlytics-callbacks", daemon=True)
             with _guard.guarded("callbacks.start"):
                 thread.start()

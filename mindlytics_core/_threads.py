@@ -38,6 +38,9 @@ def started(target: Callable[[], None], name: str) -> Thread:
     Raises:
         RuntimeError: The interpreter exits, and starts no thread any more.
     """
+    if sys.is_finalizing():
+        # Before CPython 3.12 its start would be waited for, for ever.
+        raise RuntimeError("can't create new thread at interpreter shutdown")
     monkey = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched("threading"):
         # A greenlet would make the app's own greenlets wait for our imports and encryption.

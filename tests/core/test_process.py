@@ -197,7 +197,7 @@ def test_ctrl_c_ends_the_waiting_at_exit(chaos: Chaos):
 
 #: A program whose daemon threads are in the middle of our code, with locks of ours, when the interpreter is torn down.
 LAST_WORDS = """
-import atexit, copy, faulthandler, os, sys, threading, types
+import atexit, copy, faulthandler, operator, os, sys, threading, types
 faulthandler.dump_traceback_later(20, exit=True)
 left = []
 # Made before the import, so that it is called after our own.
@@ -259,7 +259,7 @@ import time
 time.sleep(0.02)
 """,
 }
-OPTIONS = {"": "{}", " and code of the app's that looks": "{'before_send': copy.copy}"}
+OPTIONS = {"": "{}", " and code of the app's that looks": "{'before_send': copy.copy, 'on_drop': operator.eq}"}
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
