@@ -106,7 +106,7 @@ class Chunks:
             text="".join(self._texts),
             model=self._model,
             usage=usage(self._usage),
-            calls=tuple(ToolCall(*call) for call in self._calls),
+            calls=tuple(ToolCall(*call) for call in self._calls if call[0] or call[1]),
             is_complete=self._is_complete,
         )
 
@@ -169,7 +169,10 @@ def _answer_text(message: Any) -> str:
 def _calls(message: Any) -> Iterator[ToolCall]:
     for call in as_list(read(message, "tool_calls")):
         function = read(call, "function") or read(call, "custom")
-        yield ToolCall(as_text(read(call, "id")), *_name_and_args(function))
+        told = ToolCall(as_text(read(call, "id")), *_name_and_args(function))
+        # Some servers write an empty call where there is none.
+        if told.id or told.name:
+            yield told
     if function := read(message, "function_call"):
         yield ToolCall("", *_name_and_args(function))
 

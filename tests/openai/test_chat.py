@@ -258,6 +258,19 @@ def test_content_that_comes_in_parts_and_calls_with_arguments_that_are_no_text(
     assert client.stats().faults == {}
 
 
+@pytest.mark.parametrize("empty", [None, {}, {"index": 0, "id": None, "function": None}])
+def test_an_empty_call_is_none(provider: Any, client: Client, arrived: Any, say: Any, empty: Any):
+    provider.answers(
+        say.completion(tool_calls=[empty]), say.Parts([*say.spoken("Hi there"), say.chunk(tool_calls=[empty])])
+    )
+    recording = wrap(provider.client(), client=client, stream_usage=False)
+
+    recording.chat.completions.create(model="tiny", messages=QUESTION)
+    list(recording.chat.completions.create(model="tiny", messages=QUESTION, stream=True))
+
+    assert arrived() == chats([TURN], [without_usage(STREAMED)])
+
+
 OTHERS = [
     lambda c: c.embeddings.create(model="e", input="x", encoding_format="float"),
     lambda c: c.images.generate(model="e", prompt="x"),

@@ -317,6 +317,8 @@ def test_a_fork_while_another_thread_wraps_the_first_client_waits_for_the_import
 
             from mindlytics_openai import wrap
 
+            # An import alone costs little.
+            assert not {"mindlytics_core.client", "mindlytics_openai._call"} & sys.modules.keys()
             begun, forked = threading.Event(), threading.Event()
 
             class Slow:
