@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
@@ -134,6 +135,53 @@ async def test_an_async_stream_that_is_left_is_recorded_with_what_was_delivered(
     await lab.others_done()
 
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", seen, **{**LEFT, "model": "unknown"}))
+
+
+@pytest.mark.parametrize("kind", ["chain", "model", "agent"])
+async def test_a_stream_of_events_that_is_left_is_recorded_with_what_was_said_by_then(kind: str, lab: Any):
+    model = lab.model("one two three")
+    runnable, given = {
+        "chain": (lab.chain("unused").first | model, QUESTION),
+        "model": (model, "Hi"),
+        "agent": (create_agent(model, []), {"messages": [("user", "Hi")]}),
+    }[kind]
+
+    events = runnable.astream_events(given, lab.config, version="v2")
+    async for event in events:
+        if event["event"] == "on_chat_model_stream":
+            break
+    await events.aclose()
+    await lab.others_done()
+
+    found = lab.arrived()
+    seen = found[2]["assistant"]
+    # The model goes on while its reader looks at an event; once it is done, its cost is known.
+    said, left = ("one", "one two", "one two three"), {**LEFT, "model": "unknown"}
+    done = {"interrupted": True, "time_to_first_token_ms": "ms"}
+    assert seen in said
+    assert found == lab.whole(1, lab.turn(1, "Hi", seen, **(done if "prompt_tokens" in found[2] else left)))
+
+
+@pytest.mark.skipif(not hasattr(BaseChatModel, "stream_events"), reason="an older langchain-core")
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+@pytest.mark.parametrize("how", ["stream_events", "astream_events"])
+async def test_a_stream_of_the_third_version_that_is_aborted_is_an_interruption(how: str, lab: Any):
+    agent = create_agent(lab.model("one two three"), [])
+    stream = getattr(agent, how)({"messages": [("user", "Hi")]}, lab.config, version="v3")
+
+    if how == "stream_events":
+        next(iter(stream.messages)).text.get()
+        stream.abort()
+    else:
+        stream = await stream
+        async for message in stream.messages:
+            await message.text
+            break
+        await stream.abort()
+        await lab.others_done()
+
+    done = {"interrupted": True, "time_to_first_token_ms": "ms"}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "one two three", **done))
 
 
 @pytest.mark.parametrize("chunks", [1, 3])

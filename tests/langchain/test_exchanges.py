@@ -1,7 +1,9 @@
 """One turn for each run that the app makes, whatever happens inside."""
 
 import asyncio
+import functools
 import json
+import operator
 from typing import Any
 
 import pytest
@@ -80,17 +82,19 @@ async def test_a_tool_loop_written_by_hand_is_one_turn(how: str, lab: Any):
     )
 
 
-def test_a_tool_loop_outside_of_any_chain_is_one_turn(lab: Any):
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream", "batch", "abatch"])
+async def test_a_tool_loop_outside_of_any_chain_is_one_turn(how: str, lab: Any):
     asked = lab.model(lab.say.call("add", a=1, b=2), lab.say.text("It is 3."))
     messages: list[Any] = [HumanMessage("1+2?")]
-    messages.append(asked.invoke(messages, lab.config))
-    messages += [lab.add.invoke(tool_call, lab.config) for tool_call in messages[-1].tool_calls]
-    asked.invoke(messages, lab.config)
+    for _ in range(2):
+        said = await lab.run(asked, how, messages)
+        messages.append(functools.reduce(operator.add, said) if isinstance(said, list) else said)
+        messages += [lab.add.invoke(tool_call, lab.config) for tool_call in messages[-1].tool_calls]
 
     assert lab.arrived() == lab.whole(
         1,
         lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
-        lab.turn(1, "1+2?", "It is 3.", prompt_tokens=12, completion_tokens=5),
+        lab.turn(1, "1+2?", "It is 3.", prompt_tokens=12, completion_tokens=5, **lab.streamed(how)),
     )
 
 
@@ -134,6 +138,25 @@ def test_each_of_a_batch_is_a_conversation_of_its_own(lab: Any):
     expected = (lab.whole(n, lab.turn(n, word, f"{word}!")) for n, word in enumerate(words, 1))
     assert sorted(words) == sorted(f"word {n}" for n in range(20))
     assert found == [event for one in expected for event in one]
+
+
+@pytest.mark.parametrize("how", ["batch", "abatch", "batch_as_completed", "abatch_as_completed"])
+async def test_those_of_a_batch_that_fail_are_recorded_as_failed(how: str, lab: Any):
+    def answer(word: str) -> Any:
+        return lab.model(lab.say.error(LookupError()) if word == "b" else f"{word}!").invoke(word).text
+
+    called = getattr(RunnableLambda(answer), how)(["a", "b"], lab.config, return_exceptions=True)
+    if how == "abatch_as_completed":
+        results = [result async for _, result in called]
+    else:
+        results = await called if how == "abatch" else list(called)
+
+    assert len(results) == 2
+    found = lab.arrived()
+    said = [lab.turn(1, "a", "a!"), lab.failed(2, "b", "LookupError", model="unknown")]
+    if found[2]["user"] == "b":
+        said = [{**event, "turn": f"T{number}"} for number, event in enumerate(reversed(said), 1)]
+    assert found == [event for number, one in enumerate(said, 1) for event in lab.whole(number, one)]
 
 
 async def test_runs_at_the_same_time_never_mix(lab: Any):

@@ -88,6 +88,7 @@ class Table:
         (Table(), '"[Table]"'),
     ],
 )
+@pytest.mark.parametrize("how", ["invoke", "stream", "abatch", "astream_events"])
 async def test_odd_inputs_are_recorded_as_far_as_possible(how: str, given: Any, user: str, lab: Any):
     model = lab.model("Hello")
     await lab.run(RunnableLambda(lambda _: model.invoke([AIMessage("Good morning")]).text), how, given)

@@ -168,6 +168,54 @@ async def test_a_person_in_the_loop_of_an_agent_s_tools(how_direct: str, lab: An
     assert lab.arrived() == [*STARTED, {**call, **MINE}, {**done, **MINE}]
 
 
+async def test_several_people_asked_at_once_are_one_exchange(how_direct: str, lab: Any):
+    def asking(name: str) -> Any:
+        return lambda _: {"messages": [AIMessage(f"{name}: {interrupt(name)}")]}
+
+    below = StateGraph(MessagesState)
+    below.add_node("ask", asking("below"))
+    below.add_edge(START, "ask")
+    model = lab.model("Done.")
+    graph = StateGraph(MessagesState)
+    graph.add_node("first", asking("first"))
+    graph.add_node("below", below.compile())
+    graph.add_node("last", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_edge(START, "first")
+    graph.add_edge(START, "below")
+    graph.add_edge(["first", "below"], "last")
+    compiled = graph.compile(checkpointer=InMemorySaver())
+    config = {**lab.config, "configurable": THREAD}
+
+    await lab.run(compiled, how_direct, ASKED, config)
+    answers = {asked.id: "yes" for asked in (await compiled.aget_state(config)).interrupts}
+    assert len(answers) == 2
+    await lab.run(compiled, how_direct, Command(resume=answers), config)
+
+    done = lab.turn(1, "Delete it.", "Done.", **lab.streamed_inside(how_direct))
+    assert lab.arrived() == [*STARTED, {**done, **MINE}]
+
+
+async def test_an_agent_that_is_another_one_s_tool_is_part_of_its_turn(how_direct: str, lab: Any):
+    helper = create_agent(lab.model(lab.say.call("add", a=1, b=2), lab.say.text("3")), [lab.add], name="helper")
+
+    @tool
+    def ask(question: str) -> str:
+        """Ask the helper."""
+        return str(helper.invoke({"messages": [("user", question)]})["messages"][-1].text)
+
+    agent = create_agent(lab.model(lab.say.call("ask", question="1+2"), lab.say.text("It is 3.")), [ask], name="boss")
+
+    await lab.run(agent, how_direct, {"messages": [("user", "1+2?")]})
+
+    used = {"prompt_tokens": 24, "completion_tokens": 10, **lab.streamed_inside(how_direct)}
+    assert lab.arrived() == lab.whole(
+        1,
+        lab.function(1, "add", '{"a": 1, "b": 2}', "3"),
+        lab.function(1, "ask", '{"question": "1+2"}', "3"),
+        lab.turn(1, "1+2?", "It is 3.", assistant_id="boss", **used),
+    )
+
+
 async def test_parallel_tools_are_function_calls_of_one_turn(how_direct: str, lab: Any):
     first, second = lab.say.call("add", a=1, b=2), lab.say.call("add", a=3, b=4)
     second.tool_calls[0]["id"] = "other"
@@ -320,17 +368,18 @@ class Order(BaseModel):
         (Order, {"topics": ["a", "b"]}, '{"topics": ["a", "b"]}'),
     ],
 )
+@pytest.mark.parametrize("how", ["invoke", "astream"])
 async def test_the_question_of_a_graph_is_not_the_prompt_of_its_node(
-    how_direct: str, state: Any, given: Any, user: str, lab: Any
+    how: str, state: Any, given: Any, user: str, lab: Any
 ):
     model = lab.model("Because.")
     graph = StateGraph(state)
     graph.add_node("write", lambda _: {"answer": model.invoke("Write about it.").text})
     graph.add_edge(START, "write")
 
-    await lab.run(graph.compile(), how_direct, given)
+    await lab.run(graph.compile(), how, given)
 
-    assert lab.arrived() == lab.whole(1, lab.turn(1, user, "Because.", **lab.streamed_inside(how_direct)))
+    assert lab.arrived() == lab.whole(1, lab.turn(1, user, "Because."))
 
 
 async def test_the_functional_api_is_one_turn(how_direct: str, lab: Any):

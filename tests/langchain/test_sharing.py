@@ -193,7 +193,6 @@ async def test_an_installed_handler_records_in_every_way(how: str, lab: Any):
 
 @pytest.mark.usefixtures("_uninstalled")
 @pytest.mark.parametrize("stop", ["interrupt_before", "interrupt_after"])
-@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
 async def test_an_installed_handler_records_a_breakpoint_and_its_continuation_once(how: str, stop: str, lab: Any):
     # LangGraph tells only a handler of the call of its breakpoints.
     install(lab.handler)
@@ -211,8 +210,8 @@ async def test_an_installed_handler_records_a_breakpoint_and_its_continuation_on
     assert lab.arrived() == [
         {"event": "start_session", "session": "S1"},
         {"event": "Conversation Started", **mine},
-        {**lab.turn(1, "first", "one"), **mine},
-        {**lab.turn(2, "second", "two"), **mine},
+        {**lab.turn(1, "first", "one", **lab.streamed_inside(how)), **mine},
+        {**lab.turn(2, "second", "two", **lab.streamed_inside(how)), **mine},
     ]
 
 
