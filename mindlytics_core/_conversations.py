@@ -314,6 +314,10 @@ class Conversations:
 
     def _end(self, conversation: Conversation) -> None:
         if conversation not in self._open:
+            if not conversation.is_open:
+                # Ended by hand and let go of, before this exchange was over: what it left behind leads nowhere.
+                self._known.discard(conversation)
+                self._give_up(conversation)
             return
         self._forget(conversation)
         self._give_up(conversation)

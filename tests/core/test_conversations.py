@@ -272,6 +272,23 @@ def test_an_exchange_of_a_conversation_that_was_ended_and_begun_anew_holds_up_no
     assert turns.count("Conversation Turn") == 2
 
 
+def test_an_exchange_of_a_chat_that_was_ended_and_begun_anew_leads_nowhere_when_it_is_over():
+    desk = Desk()
+    desk.exchange(messages=HELLO, continue_within=100).finish("Hello")
+    ended = [desk.exchange(messages=follow_up("Hello"), continue_within=100) for _ in range(2)]
+    ended[0].session.end_session()
+    anew = desk.exchange(messages=follow_up("Hello"), continue_within=100)
+    ended[0].finish("Yes")
+    asked = [*follow_up("Hello"), Message("assistant", "find()")]
+    ended[1].await_tools(asked)
+    anew.finish("Yes")
+
+    again = desk.exchange(messages=[*asked[:-1], Message("assistant", "Yes"), *HELLO], continue_within=100)
+    assert again.conversation_id == anew.conversation_id
+    assert not ended[1].is_open
+    assert desk.exchange(messages=[*asked, Message("tool", "found")]) is not ended[1]
+
+
 def hold(desk: Desk, shared: Session, numbers: range) -> tuple[int, int]:
     """
     Hold conversations of each kind, none ended by hand: over at once, continued, named, tracked.
