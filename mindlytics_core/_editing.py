@@ -123,9 +123,15 @@ def _clean(text: str, redactors: Sequence[Redactor]) -> str:
 
 def encoded(event: Event) -> bytes:
     """One event as JSON, its texts cut to the longest that is recorded."""
+    # What people, models and tools say may be megabytes: nobody waits for those to be written and thrown away.
+    if _says_too_much(event):
+        return _wire.encode(_cut(event, ()))
     body = _wire.encode(event)
-    # Only then can any text be too long; to look at each of them takes longer than to write most events.
-    return _wire.encode(fitted(event)) if len(body) > MAX_TEXT_CHARS else body
+    # Only then can a property be too long; to look at each of them takes longer than to write most events.
+    if len(body) <= MAX_TEXT_CHARS:
+        return body
+    left = fitted(event)
+    return body if left is event else _wire.encode(left)
 
 
 def fitted(event: Event, redactors: Sequence[Redactor] = ()) -> Event:
@@ -135,13 +141,17 @@ def fitted(event: Event, redactors: Sequence[Redactor] = ()) -> Event:
     For each there is a property with its whole length (`user_chars`), and `truncated_chars` says how much is
     missing in all.
     """
-    kind = type(event)
-    for name in _TEXTS.get(kind, ()):
+    values: Mapping[str, Scalar] | None = getattr(event, _SCALARS.get(type(event), "properties"), None)
+    is_long = _says_too_much(event) or (values and any(map(_is_long, values.values())))
+    return _cut(event, redactors) if is_long else event
+
+
+def _says_too_much(event: Event) -> bool:
+    for name in _TEXTS.get(type(event), ()):
         text = getattr(event, name)
         if text is not None and len(text) > MAX_TEXT_CHARS:
-            return _cut(event, redactors)
-    values: Mapping[str, Scalar] | None = getattr(event, _SCALARS.get(kind, "properties"), None)
-    return _cut(event, redactors) if values and any(map(_is_long, values.values())) else event
+            return True
+    return False
 
 
 def _cut(event: Event, redactors: Sequence[Redactor]) -> Event:

@@ -1,6 +1,7 @@
 """What leaves the process, and what does not."""
 
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from mindlytics_core import Client, ConfigurationError, InvalidArgument, TokenBasedCost, redactors
 from mindlytics_core._editing import MAX_TEXT_CHARS, Editor
+from mindlytics_core._model import Turn
 from mindlytics_core.redactors import redact_api_keys, redact_card_numbers, redact_emails
 
 
@@ -306,3 +308,32 @@ def test_every_other_long_text_is_cut_too(client: Client, service: Service):
     assert {function[f"{name}_chars"] for name in ("args", "result", "long")} == {10_000_000}
     assert function["truncated_chars"] == 3 * (10_000_000 - MAX_TEXT_CHARS)
     assert found[-1]["traits"]["long_chars"] == 10_000_000
+
+
+def test_what_before_send_makes_long_is_cut_again_and_keeps_its_own_length(
+    new_client: Callable[..., Client], service: Service
+):
+    longer = {"user": "z" * (MAX_TEXT_CHARS + 2), "properties": {"long": "z" * (MAX_TEXT_CHARS + 1)}}
+    client = new_client(before_send=lambda event: event.replace(**longer) if isinstance(event, Turn) else event)
+    client.create_session(id="jjacob").track_conversation_turn(user=HUGE, assistant="short")
+    assert client.flush_sync()
+
+    turn = properties(events(service), "Conversation Turn")
+    assert len(turn["user"]) == len(turn["long"]) == MAX_TEXT_CHARS
+    assert (turn["user_chars"], turn["long_chars"], turn["truncated_chars"]) == (
+        MAX_TEXT_CHARS + 2,
+        MAX_TEXT_CHARS + 1,
+        3,
+    )
+
+
+def test_what_is_cut_of_a_text_is_never_written(client: Client):
+    session = client.create_session(id="jjacob")
+    session.track_conversation_turn(user="a", assistant="b")
+    tracemalloc.start()
+    session.track_conversation_turn(user=HUGE, assistant="short")
+    session.track_function_call(name="find", args=HUGE, result=HUGE)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < len(HUGE) / 4
