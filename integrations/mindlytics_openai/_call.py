@@ -58,7 +58,7 @@ class Call:
             framework_ids=question.ids,
             messages=question.messages,
             continues=question.continues,
-            calls=telling(result.call_id for result in question.results),
+            calls=telling(question.calls),
             continue_within=settings.continue_within,
             assistant_id=settings.assistant_id,
         )

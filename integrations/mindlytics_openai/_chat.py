@@ -25,10 +25,12 @@ _RESULT_ROLES = {"tool", "function"}
 def question(body: Mapping[str, Any]) -> Question:
     """What a request says."""
     messages = as_list(body.get("messages"))
+    results = _results(messages)
     return Question(
         messages=tuple(map(_message, messages)),
         user=last_words(messages),
-        results=_results(messages),
+        results=results,
+        calls=tuple([result.call_id for result in results]),
         ids=ids_of(body),
         model=text_or_none(body.get("model")),
         choices=choices_of(body),

@@ -42,6 +42,7 @@ def question(body: Mapping[str, Any]) -> Question:
         messages=(*system, *_messages(items)),
         user=last_words(items),
         results=tuple(_results(items)),
+        calls=tuple(map(_call_id, _last_results(items))),
         ids=ids_of(body, text_or_none(conversation) or text_or_none(read(conversation, "id"))),
         model=text_or_none(body.get("model")),
         wants_call=forces_the_only_tool(body.get("tool_choice"), body.get("tools")),
@@ -165,16 +166,22 @@ def _call(item: Any) -> ToolCall:
     return ToolCall(_call_id(item), as_text(name), as_text(args))
 
 
-def _results(items: Sequence[Any]) -> Iterator[ToolResult]:
-    """The results at the end of the input."""
+def _last_results(items: Sequence[Any]) -> list[Any]:
+    """What the input brings at its end for the model's last questions."""
     results = []
     for item in reversed(items):
         if read(item, "role") == ASSISTANT or _is_call(item):
             break
-        if _is_result(item) and read(item, "type") != _APPROVAL_GIVEN:
+        if _is_result(item):
             results.append(item)
+    return results[::-1]
+
+
+def _results(items: Sequence[Any]) -> Iterator[ToolResult]:
+    """The results of tools among these; that a tool of the server's may run is none."""
+    results = [item for item in _last_results(items) if read(item, "type") != _APPROVAL_GIVEN]
     calls = {call.id: call for call in map(_call, filter(_is_call, items))} if results else {}
-    for item in reversed(results):
+    for item in results:
         call_id = _call_id(item)
         yield ToolResult(call_id, calls.get(call_id), _result(item))
 

@@ -69,6 +69,8 @@ class Question(msgspec.Struct, frozen=True):
 
         results: Results of the tools that the model asked for last.
 
+        calls: The ids of all that the model asked for last, and that this request answers.
+
         ids: Ids that the app gives OpenAI anyway.
 
         model: The model asked for.
@@ -85,6 +87,7 @@ class Question(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...] = ()
     user: str | None = None
     results: tuple[ToolResult, ...] = ()
+    calls: tuple[str, ...] = ()
     ids: Ids = NO_IDS
     model: str | None = None
     choices: int = 1

@@ -287,17 +287,26 @@ def test_a_tool_loop_that_names_the_response_before_it_and_repeats_its_items_is_
     assert arrived() == [*OPENED, TURN, called, turn]
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("kept_by", ["response", "conversation", None])
 def test_a_question_whether_a_tool_of_the_server_s_may_run_is_no_answer(
-    provider: Any, recording: Any, arrived: Any, is_kept: bool
+    provider: Any, recording: Any, arrived: Any, kept_by: str | None
 ):
-    asked = {"type": "mcp_approval_request", "id": "q1", "name": "roll", "arguments": "{}", "server_label": "dice"}
+    asked = {
+        "type": "mcp_approval_request",
+        "id": "mcpr_a1b2c3d4",
+        "name": "roll",
+        "arguments": "{}",
+        "server_label": "dice",
+    }
     ran = {"type": "mcp_call", "id": "t1", "name": "roll", "arguments": "{}", "server_label": "dice", "output": "4"}
     provider.answers(response(asked), response(ran, message("Hi there"), response_id="r2"))
     given = [{"role": "user", "content": "Hello?"}]
-    first = recording.responses.create(model="tiny", input=given)
-    allowed = {"type": "mcp_approval_response", "approve": True, "approval_request_id": "q1"}
-    if is_kept:
+    named = {"conversation": "C1"} if kept_by == "conversation" else {}
+    first = recording.responses.create(model="tiny", input=given, **named)
+    allowed = {"type": "mcp_approval_response", "approve": True, "approval_request_id": "mcpr_a1b2c3d4"}
+    if kept_by == "conversation":
+        recording.responses.create(model="tiny", input=[allowed], **named)
+    elif kept_by == "response":
         recording.responses.create(model="tiny", input=[allowed], previous_response_id=first.id)
     else:
         recording.responses.create(model="tiny", input=[*given, *first.output, allowed])
