@@ -124,25 +124,27 @@ class Line:
         """Let everything leave that is ready, up to what is still looked at."""
         self._move(self._first_if_ready)
         if len(self._places) > _MOST_WAITING:
-            self.overtake()
+            self._move(self._first_ready)
 
     def overtake(self) -> None:
-        """Let everything leave that may, past what is still looked at."""
-        self._move(self._first_ready)
+        """Let everything leave that may, past what is still looked at; also where a signal ends the process."""
+        self._move(self._first_ready, last_resort=True)
 
-    def _move(self, next_one: Callable[[], Place | None]) -> None:
+    def _move(self, next_one: Callable[[], Place | None], *, last_resort: bool = False) -> None:
         with self._moving:
             # A signal's handler, or a finaliser, in the middle of it leaves the rest to whom it interrupts.
-            while not self._is_moving and next_one() is not None:
+            was_moving = self._is_moving
+            while (last_resort or not was_moving) and next_one() is not None:
                 try:
                     self._is_moving = True
                     while (place := next_one()) is not None:
                         # Claimed before it leaves: broken off here, it stays pending, and is never sent twice.
                         send, place.send = place.send or _nothing, _nothing
                         _leave(place, send)
-                        self._places.remove(place)
+                        with suppress(ValueError):
+                            self._places.remove(place)
                 finally:
-                    self._is_moving = False
+                    self._is_moving = was_moving
             self._outbox.note(self)
 
     def _first_if_ready(self) -> Place | None:

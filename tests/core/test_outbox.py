@@ -3,14 +3,17 @@
 import signal
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from helpers import Service, events, shape
 from programs import run
 
 from mindlytics_core import Client, Event
+from mindlytics_core._line import overtake
 from mindlytics_core._model import SessionEnded
+from mindlytics_core._outbox import Outbox
+from mindlytics_core._receipt import TAKEN, Receipt
 
 ASKED = {"user": "Where is my order?", "assistant": "On its way."}
 
@@ -195,6 +198,29 @@ def test_a_signal_that_ends_the_process_in_a_look_delivers_what_came_before_and_
     )
     assert done.returncode == -signal.SIGTERM
     assert shape(events(service)) == ["first", "end_session"]
+
+
+def test_a_signal_in_the_middle_of_leaving_gets_what_it_records_out_before_it_ends_the_process():
+    sent: list[Any] = []
+
+    def prepare(event: Any) -> Callable[[], Receipt]:
+        def send() -> Receipt:
+            if event == "first":
+                line.add(cast("Event", "end"))
+                # What the exit does when it has waited for long enough.
+                overtake(outbox.passing())
+                assert sent == ["end"]
+            sent.append(event)
+            return TAKEN
+
+        return send
+
+    outbox = Outbox(lambda: None, prepare, lambda _: TAKEN, is_needed=True)
+    line = outbox.line("visit")
+    line.add(cast("Event", "first"))
+
+    assert sent == ["end", "first"]
+    assert outbox.waiting() == 0
 
 
 @pytest.mark.parametrize("flush", ["flush_sync", "close"])
