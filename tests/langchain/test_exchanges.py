@@ -113,8 +113,11 @@ class Order(BaseModel):
     number: int
 
 
-@pytest.mark.parametrize("include_raw", [False, True])
-@pytest.mark.parametrize("schema", [Order, {"title": "Order", **Order.model_json_schema()}], ids=["model", "json"])
+@pytest.mark.parametrize(
+    ("schema", "include_raw"),
+    [(Order, False), (Order, True), ({"title": "Order", **Order.model_json_schema()}, False)],
+    ids=["model", "raw", "json"],
+)
 async def test_a_structured_answer_of_a_model_is_its_json(how: str, schema: Any, include_raw: bool, lab: Any):
     class Calling(type(lab.model("x"))):  # type: ignore[misc]
         def bind_tools(self, *_: Any, **options: Any) -> Any:

@@ -46,22 +46,24 @@ def confirm() -> Any:
     return confirm
 
 
-async def test_a_graph_s_name_is_its_assistant(how_direct: str, lab: Any):
-    await lab.run(answering(lab, "Hello", name="support"), how_direct, {"messages": [("user", "Hi")]})
+@pytest.mark.parametrize("how", ["invoke", "astream_events"])
+async def test_a_graph_s_name_is_its_assistant(how: str, lab: Any):
+    await lab.run(answering(lab, "Hello", name="support"), how, {"messages": [("user", "Hi")]})
 
-    first = lab.streamed_inside(how_direct)
+    first = lab.streamed_inside(how)
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello", assistant_id="support", **first))
 
 
-@pytest.mark.parametrize("other", [False, True])
-async def test_an_interrupt_and_its_resume_are_one_exchange(how_direct: str, other: bool, confirm: Any, lab: Any):
+async def test_an_interrupt_and_its_resume_are_one_exchange_also_of_two_handlers(
+    how_direct: str, confirm: Any, lab: Any
+):
     model = lab.model(lab.say.call("confirm", what="delete"), lab.say.text("Deleted."))
     agent = create_agent(model, [confirm], checkpointer=InMemorySaver())
 
     await lab.run(agent, how_direct, ASKED, {**lab.config, "configurable": THREAD})
     assert lab.arrived() == STARTED
-    handler = MindlyticsHandler(client=lab.client) if other else lab.handler
-    await lab.run(agent, how_direct, Command(resume="yes"), {"callbacks": [handler], "configurable": THREAD})
+    other = MindlyticsHandler(client=lab.client)
+    await lab.run(agent, how_direct, Command(resume="yes"), {"callbacks": [other], "configurable": THREAD})
 
     call = lab.function(1, "confirm", '{"what": "delete"}', "delete: yes")
     used = {"prompt_tokens": 12, "completion_tokens": 5, **lab.streamed_inside(how_direct)}
@@ -69,7 +71,8 @@ async def test_an_interrupt_and_its_resume_are_one_exchange(how_direct: str, oth
     assert lab.arrived() == [*STARTED, {**call, **MINE}, {**done, **MINE}]
 
 
-async def test_an_interrupt_twice_is_still_one_exchange(how_direct: str, lab: Any):
+@pytest.mark.parametrize("how", ["invoke", "astream"])
+async def test_an_interrupt_twice_is_still_one_exchange(how: str, lab: Any):
     def ask(_: Any) -> Any:
         return {"messages": [AIMessage(f"{interrupt('name?')} {interrupt('age?')}")]}
 
@@ -80,7 +83,7 @@ async def test_an_interrupt_twice_is_still_one_exchange(how_direct: str, lab: An
     config = {**lab.config, "configurable": THREAD}
 
     for given in (ASKED, Command(resume="Ann"), Command(resume="30")):
-        await lab.run(compiled, how_direct, given, config)
+        await lab.run(compiled, how, given, config)
 
     nothing = {"prompt_tokens": None, "completion_tokens": None, "model": None}
     assert lab.arrived() == [*STARTED, {**lab.turn(1, "Delete it.", "Ann 30", **nothing), **MINE}]
@@ -406,18 +409,3 @@ async def test_a_model_that_is_given_the_handler_in_a_node_is_part_of_the_graph(
     await lab.run(graph.compile(), how_direct, {"messages": [("user", "Hi")]})
 
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "Hello"))
-
-
-async def test_a_checkpointed_answer_is_the_last_one_only(how_direct: str, lab: Any):
-    compiled = answering(lab, "one", "two", checkpointer=InMemorySaver())
-    config = {**lab.config, "configurable": THREAD}
-
-    for question in ("first", "second"):
-        await lab.run(compiled, how_direct, {"messages": [("user", question)]}, config)
-
-    first = lab.streamed_inside(how_direct)
-    assert lab.arrived() == [
-        *STARTED,
-        {**lab.turn(1, "first", "one", **first), **MINE},
-        {**lab.turn(2, "second", "two", **first), **MINE},
-    ]
