@@ -149,7 +149,8 @@ def fitted(event: Event, redactors: Sequence[Redactor] = ()) -> Event:
 def _says_too_much(event: Event) -> bool:
     for name in _TEXTS.get(type(event), ()):
         text = getattr(event, name)
-        if text is not None and len(text) > MAX_TEXT_CHARS:
+        # (Written out, as every event passes here; and `before_send` may have put there what has no length.)
+        if isinstance(text, str) and len(text) > MAX_TEXT_CHARS:
             return True
     return False
 

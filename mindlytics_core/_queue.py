@@ -67,7 +67,7 @@ class Queue:
         may_wait: bool = False,
     ) -> None:
         self._log = log
-        #: Whether a call may wait a moment for the worker to make room; changed by the worker only.
+        #: Whether a call may wait a moment for the worker to make room; allowed by the worker only.
         self.may_wait = may_wait
         #: Where the worker runs, which must not wait for itself.
         self.worker_thread: int | None = None
@@ -164,13 +164,16 @@ class Queue:
 
     def _reserve_soon(self, size: int) -> int | None:
         """The same, after the worker was given the processor, if this call may wait."""
-        deadline = time.monotonic() + self._timeout()
+        timeout = self._timeout()
+        if not timeout:
+            return None
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             self._wake_now()
             time.sleep(_LOOK_EVERY)
             if (held := self._reserve(size)) is not None:
                 return held
-        # A disk that hangs costs one such wait, until the worker comes back from it.
+        # A disk that hangs costs one such wait, until the worker comes back from it and allows the next.
         self.may_wait = False
         return None
 

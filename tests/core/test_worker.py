@@ -6,13 +6,16 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from chaos import Chaos, Reply
 from helpers import Service, events, of_session, shape
 
-from mindlytics_core import Client, DeliveryPaused, EventRefused, Session
+from mindlytics_core import Client, Delivery, DeliveryPaused, EventRefused, Session
+from mindlytics_core._disk import NOBODY
+from mindlytics_core._queue import Item, Queue
 
 
 def track(session: Session, *numbers: int, **properties: Any) -> None:
@@ -202,6 +205,19 @@ def test_where_calls_may_wait_for_room_they_do_and_nothing_is_dropped(chaos: Cha
     assert client.flush_sync(10).ok
     assert client.stats().delivered == 201
     assert names_of(chaos, session) == [f"e{number}" for number in range(200)]
+
+
+def test_the_worker_does_not_wait_for_itself_and_then_other_calls_still_wait_for_it():
+    makes_room = threading.Event()
+    queue = Queue(Delivery(max_events=1), lambda: queue.free(1, 2) if makes_room.is_set() else None, may_wait=True)
+    item = Item("visit", b"{}", NOBODY)
+    queue.worker_thread = threading.get_ident()
+    assert queue.put(item)
+    assert not queue.put(item)
+
+    makes_room.set()
+    with ThreadPoolExecutor(1) as app:
+        assert app.submit(queue.put, item).result(10)
 
 
 @pytest.mark.parametrize("runs_on", ["thread", "loop"])
