@@ -157,7 +157,7 @@ class Recorder:
 
     def _task_ended(self, run: Run, cancelled: bool) -> None:  # noqa: FBT001  # a callback
         # A stream may be read by one task after the other; a call that waits for its answer may not.
-        if cancelled or (run.ends_with_task and not run.recording.streams(run.run_id)):
+        if cancelled or (run.ends_with_task and not run.answers):
             self.fail(run.run_id, asyncio.CancelledError())
 
     def sweep(self, run: Run) -> None:

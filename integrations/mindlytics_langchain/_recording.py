@@ -124,11 +124,6 @@ class Recording:
                 call.streams, call.last_chunk = True, chunk
             exchange.first_token()
 
-    def streams(self, run_id: UUID) -> bool:
-        """Whether the user has seen a part of a model's answer."""
-        call = self._calls.get(run_id)
-        return call is not None and call.streams
-
     def model_ended(self, run_id: UUID, result: Result) -> None:
         """A model has answered, or failed on the way."""
         with self._lock:

@@ -11,7 +11,8 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
@@ -250,6 +251,33 @@ async def test_a_cancelled_stream_is_recorded_with_what_was_seen(lab: Any):
     await lab.others_done()
 
     assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "one", **{**LEFT, "model": "unknown"}))
+
+
+@pytest.mark.parametrize("kind", ["chain", "model", "two models"])
+async def test_each_part_of_a_stream_may_be_read_in_a_task_of_its_own(kind: str, lab: Any):
+    class Hesitant(type(lab.model("x"))):  # type: ignore[misc]
+        def _stream(self, *args: Any, **options: Any) -> Any:
+            # As providers do: the first part names the role, and has no text.
+            yield ChatGenerationChunk(message=AIMessageChunk(""))
+            yield from super()._stream(*args, **options)
+
+    model = Hesitant(messages=iter([lab.say.text("one two")]))
+    runnable = {
+        "chain": lab.chain("unused").first | model,
+        "model": model,
+        "two models": lab.model("first") | (lambda message: message.text) | model,
+    }[kind]
+    stream = runnable.astream("Hi" if kind != "chain" else QUESTION, lab.config)
+
+    parts = []
+    with contextlib.suppress(StopAsyncIteration):
+        while True:
+            parts.append(await asyncio.create_task(anext(stream)))
+            await lab.others_done()
+
+    assert "".join(part.text for part in parts) == "one two"
+    used = {"prompt_tokens": 14, "completion_tokens": 6} if kind == "two models" else {}
+    assert lab.arrived() == lab.whole(1, lab.turn(1, "Hi", "one two", time_to_first_token_ms="ms", **used))
 
 
 async def test_a_cancelled_bare_model_is_recorded_as_failed(stuck: Stuck, lab: Any):
