@@ -113,7 +113,10 @@ class Book:
         """Put an event into the queue; never raises."""
         if self.is_disabled or self.is_closed:
             return self.refuse(event)
-        return self._put(event, self._item(event))
+        item = self._item(event)
+        if isinstance(item, str):
+            return self._drop(event, item)
+        return TAKEN if self.worker.queue.put(item) else NOT_TAKEN
 
     def listen(
         self,
@@ -358,11 +361,6 @@ class Book:
             event = edited
         body = _guard.call_guarded("encode", encoded, event)
         return _stats.ENCODE_ERROR if body is None else Item(event.session_id, body, self._reports)
-
-    def _put(self, event: _model.Event, item: Item | str) -> Receipt:
-        if isinstance(item, str):
-            return self._drop(event, item)
-        return TAKEN if self.worker.queue.put(item) else NOT_TAKEN
 
     def _accept(self) -> None:
         """An event has its place; what becomes of it is still to be counted."""
