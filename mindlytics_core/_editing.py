@@ -129,8 +129,12 @@ def _clean(text: str, redactors: Sequence[Redactor]) -> str:
 def encoded(event: Event) -> bytes:
     """One event as JSON, its texts cut to the longest that is recorded."""
     chars = _CHARS.get(type(event))
+    try:
+        is_long = chars is not None and chars(event) > MAX_TEXT_CHARS
+    except TypeError:  # `before_send` may have put there what has no length
+        is_long = False
     # What people, models and tools say may be megabytes: nobody waits for those to be written and thrown away.
-    if chars is not None and chars(event) > MAX_TEXT_CHARS:
+    if is_long:
         return _wire.encode(fitted(event))
     body = _wire.encode(event)
     # Only then can a property be too long; to look at each of them takes longer than to write most events.
