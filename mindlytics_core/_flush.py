@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,19 +17,23 @@ if TYPE_CHECKING:
 
 
 class Ticket:
-    """Follows the events that are unsettled when the worker opens it. Written by the worker's thread only."""
+    """
+    Follows the events that are unsettled when somebody flushes. Written by the worker's thread only.
+
+    What is settled before the worker comes to open it was accepted before the flush too, or in that very moment.
+    """
 
     def __init__(self) -> None:
         #: Done when every event is settled.
         self.done: Future[None] = Future()
-        self._upto = -1
+        self._upto: float = math.inf
         self._pending: int | None = None
         self._delivered = 0
         self._dropped: dict[str, int] = {}
 
     def open(self, upto: int, pending: int) -> None:
         """
-        Begin to follow.
+        Follow the events one by one from here on.
 
         Args:
             upto: The last event's number.
@@ -42,17 +47,14 @@ class Ticket:
         """Note that the service took these events."""
         # Below 0: a dead process's event, which no flush of this one has accepted.
         count = sum([0 < entry.number <= self._upto for entry in entries])
-        if count and self._pending:
-            self._delivered += count
-            self._pending -= count
-            self._close_if_settled()
+        self._delivered += count
+        self._settle(count)
 
-    def dropped(self, number: int, reason: str) -> None:
-        """Note that one event was given up."""
-        if 0 < number <= self._upto and self._pending:
+    def dropped(self, number: float, reason: str) -> None:
+        """Note that one event was given up; one without a number yet is given an infinite one."""
+        if 0 < number <= self._upto:
             self._dropped[reason] = self._dropped.get(reason, 0) + 1
-            self._pending -= 1
-            self._close_if_settled()
+            self._settle(1)
 
     def result(self, *, unopened: int, beyond: int = 0) -> FlushResult:
         """
@@ -66,6 +68,11 @@ class Ticket:
         pending = unopened if self._pending is None else self._pending + beyond
         ok = not pending and not self._dropped
         return FlushResult(ok, self._delivered, pending, dict(self._dropped))
+
+    def _settle(self, count: int) -> None:
+        if self._pending is not None:
+            self._pending -= count
+            self._close_if_settled()
 
     def _close_if_settled(self) -> None:
         if not self._pending and not self.done.done():

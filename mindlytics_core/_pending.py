@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,8 @@ class Pending:
         self.queue = Queue(options, wake, log=log, may_wait=self.store.is_spool)
         self.lanes = Lanes(options, chance, IDS.new)
         self._delivered = 0
-        self._tickets: list[Ticket] = []
+        #: Flushes that are not answered; added by whoever flushes, before the worker comes to open them.
+        self.tickets: set[Ticket] = set()
         self._replays: list[concurrent.futures.Future[None]] = []
         self._adopted_numbers = itertools.count(-(2**62))
 
@@ -99,7 +101,7 @@ class Pending:
         settled = self.lanes.settle(batch, answer, self._clock.monotonic())
         self._delivered += len(settled.delivered)
         self._forget(settled.delivered)
-        for ticket in self._tickets:
+        for ticket in list(self.tickets):
             ticket.delivered(settled.delivered)
         if settled.refused is not None:
             item = settled.refused.item
@@ -114,10 +116,9 @@ class Pending:
         """Let what is here leave without lingering, and have the ticket follow it."""
         self.lanes.hurry(last_chance=last_chance)
         self.store.hurry()
-        self._tickets.append(ticket)
         waiting, adopted = self.store.waiting()
         ticket.open(self.lanes.last_number + waiting, self.lanes.events + waiting - adopted)
-        self._tickets = [ticket for ticket in self._tickets if not ticket.done.done()]
+        self.tickets.difference_update([each for each in list(self.tickets) if each.done.done()])
 
     def replay(self, done: concurrent.futures.Future[None]) -> None:
         """Look for what dead processes have left, and say when nothing of it waits any more."""
@@ -181,6 +182,7 @@ class Pending:
     def _drop(self, item: Item, reason: str) -> None:
         if item.body:
             self.queue.free(1, len(item.body))
+            self._tell_of_drop(math.inf, reason)
         self.queue.drop(item.owner, item.session_id, reason)
 
     def _drop_lost(self, count: int, owner: Owner, reason: str) -> None:
@@ -200,6 +202,6 @@ class Pending:
         self.queue.free(len(sizes), sum(sizes))
         self.store.settled(items)
 
-    def _tell_of_drop(self, number: int, reason: str) -> None:
-        for ticket in self._tickets:
+    def _tell_of_drop(self, number: float, reason: str) -> None:
+        for ticket in list(self.tickets):
             ticket.dropped(number, reason)

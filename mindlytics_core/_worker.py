@@ -106,6 +106,7 @@ class Worker:
         if not self.stats().pending:
             ticket.open(0, 0)
             return ticket
+        self._pending.tickets.add(ticket)
         self.queue.put_task(lambda: self._pending.flush(ticket, last_chance=last_chance))
         self._runner.ensure_running()
         return ticket

@@ -15,6 +15,7 @@ from helpers import Service, events, of_session, shape
 
 from mindlytics_core import Client, Delivery, DeliveryPaused, EventRefused, Session
 from mindlytics_core._disk import NOBODY
+from mindlytics_core._flush import wait_for_all
 from mindlytics_core._queue import Item, Queue
 
 
@@ -195,6 +196,25 @@ def test_where_the_oldest_session_makes_room_the_newest_are_kept_whole(chaos: Ch
     assert (result.ok, result.delivered) == (True, stats.pending)
     for session in sessions[-8:]:
         assert list(dict.fromkeys(names_of(chaos, session))) == [f"e{number}" for number in range(9)]
+
+
+def test_a_flush_tells_of_what_made_room_before_the_worker_came_to_it(hasty):
+    client = hasty(max_events=100, overflow="drop_oldest_session")
+    sessions = [client.create_session(id=f"u{number}") for number in range(10)]
+    worker, may_go_on = client._book.worker, threading.Event()
+    worker.queue.put_task(lambda: may_go_on.wait(10))
+    for session in sessions:
+        track(session, *range(9))
+    unsettled = client.stats().pending
+
+    ticket = worker.flush()
+    may_go_on.set()
+    wait_for_all([ticket.done], 10)
+
+    result = worker.result(ticket)
+    assert not result.ok
+    assert result.dropped == client.stats().dropped
+    assert (result.pending, result.delivered + sum(result.dropped.values())) == (0, unsettled)
 
 
 def test_where_calls_may_wait_for_room_they_do_and_nothing_is_dropped(chaos: Chaos, hasty):
