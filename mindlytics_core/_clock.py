@@ -32,7 +32,9 @@ class Clock(msgspec.Struct, frozen=True):
 
 def iso(wall: float) -> str:
     """Write seconds since 1970 as ISO 8601 with offset, to the microsecond."""
-    micros = str(round(wall * 1_000_000)).zfill(7)
+    micros = str(round(wall * 1_000_000))
+    if wall < 1:
+        micros = micros.zfill(7)
     return f"{_to_the_second(micros[:-6])}.{micros[-6:]}+00:00"
 
 

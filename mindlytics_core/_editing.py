@@ -21,11 +21,6 @@ _TEXTS: Mapping[type[Event], tuple[str, ...]] = {
     _model.Turn: ("user", "assistant"),
     _model.FunctionCalled: ("args", "result"),
 }
-#: How much they say in all; asked of every event, so without a loop.
-_CHARS: Mapping[type[Event], Callable[[Any], int]] = {
-    _model.Turn: lambda turn: len(turn.user) + len(turn.assistant),
-    _model.FunctionCalled: lambda call: len(call.args or "") + len(call.result or ""),
-}
 #: The field with an event's scalars, where that is not `properties`.
 _SCALARS: Mapping[type[Event], str] = {
     _model.SessionStarted: "attributes",
@@ -128,13 +123,17 @@ def _clean(text: str, redactors: Sequence[Redactor]) -> str:
 
 def encoded(event: Event) -> bytes:
     """One event as JSON, its texts cut to the longest that is recorded."""
-    chars = _CHARS.get(type(event))
+    chars = 0
+    # (Written out, as every event passes here.)
     try:
-        is_long = chars is not None and chars(event) > MAX_TEXT_CHARS
+        if isinstance(event, _model.Turn):
+            chars = len(event.user) + len(event.assistant)
+        elif isinstance(event, _model.FunctionCalled):
+            chars = len(event.args or "") + len(event.result or "")
     except TypeError:  # `before_send` may have put there what has no length
-        is_long = False
+        pass
     # What people, models and tools say may be megabytes: nobody waits for those to be written and thrown away.
-    if is_long:
+    if chars > MAX_TEXT_CHARS:
         return _wire.encode(fitted(event))
     body = _wire.encode(event)
     # Only then can a property be too long; to look at each of them takes longer than to write most events.

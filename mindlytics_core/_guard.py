@@ -5,11 +5,12 @@ import logging
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar, TypeVarTuple
 
 from mindlytics_core._stats import Tally
 
 P = ParamSpec("P")
+A = TypeVarTuple("A")
 R = TypeVar("R")
 
 logger = logging.getLogger("mindlytics")
@@ -62,10 +63,10 @@ def guarded(place: str, mend: Callable[[], None] | None = None) -> Guard:
     return Guard(place, mend)
 
 
-def call_guarded(place: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+def call_guarded(place: str, function: Callable[[*A], R], *args: *A) -> R | None:
     """Call `function` and give its result, or None when it raised; the same as `guarded`, and quicker."""
     try:
-        return function(*args, **kwargs)
+        return function(*args)
     except Exception as error:  # noqa: BLE001  # this is the guard
         report(place, error)
         return None

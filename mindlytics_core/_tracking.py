@@ -143,8 +143,9 @@ class Tracking(Identified):
             timestamp,
             properties,
             {
-                "user": _model.check_text("user", user),
-                "assistant": _model.check_text("assistant", assistant),
+                # (Asked here and not in a function: most calls of an app are this one.)
+                "user": user if type(user) is str else _model.check_text("user", user),
+                "assistant": assistant if type(assistant) is str else _model.check_text("assistant", assistant),
                 "assistant_id": None if assistant_id is None else _model.check_text("assistant_id", assistant_id),
                 "usage": None if usage is None else _checked_usage(usage),
             },
