@@ -175,7 +175,8 @@ def test_a_dead_process_s_corrupt_file_says_nothing_about_the_disk(rig, tmp_path
 @pytest.mark.parametrize("bound", [{"max_events": 50}, {"max_bytes": 400}])
 def test_what_fills_half_of_a_small_memory_does_not_linger(rig, bound: dict[str, int]):
     made = rig(lambda _: FINE, linger=10.0, **bound)
-    made.put(30)
+    # By the worker itself, so that it finds all of them at once.
+    made.at(0.5, lambda: made.put(30))
     made.run_until(1)
 
     assert whole_and_in_order(made, 30)
