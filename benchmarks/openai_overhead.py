@@ -7,6 +7,7 @@ of the time that the calling thread was busy: what else the machine does at the 
 CALLS is how many calls the memory is watched over, 100,000 by default.
 """
 
+import functools
 import gc
 import http.server
 import json
@@ -66,12 +67,18 @@ def chunk(text: str, finish: str | None = None) -> bytes:
     return b"data: " + json.dumps({**BASE, "object": "chat.completion.chunk", "choices": [choice]}).encode() + b"\n\n"
 
 
-STREAM = b"".join([chunk("word ") for _ in range(CHUNKS)]) + chunk("", "stop") + b"data: [DONE]\n\n"
+def stream_of(words: int) -> bytes:
+    return b"".join([chunk("word ")] * words) + chunk("", "stop") + b"data: [DONE]\n\n"
+
+
+#: By the most tokens that are asked for: what a chunk costs is what the longer stream costs more.
+STREAMS = {words: stream_of(words) for words in (1, CHUNKS + 1)}
 
 
 def answer(request: Any) -> Any:
     if b'"stream":true' in request.content[-200:]:
-        return http_client.Response(200, content=STREAM, headers={"content-type": "text/event-stream"})
+        words = json.loads(request.content)["max_tokens"]
+        return http_client.Response(200, content=STREAMS[words], headers={"content-type": "text/event-stream"})
     return http_client.Response(200, content=COMPLETION, headers={"content-type": "application/json"})
 
 
@@ -93,9 +100,9 @@ def create(asked: Any, messages: list[Any]) -> None:
     asked.chat.completions.create(model="tiny", messages=messages)
 
 
-def stream(asked: Any, messages: list[Any]) -> None:
+def stream(asked: Any, messages: list[Any], words: int = 1) -> None:
     # The usage is asked for by both, so that both get the same chunks.
-    given = {"stream": True, "stream_options": {"include_usage": True}}
+    given = {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": words}
     for _ in asked.chat.completions.create(model="tiny", messages=messages, **given):
         pass
 
@@ -186,8 +193,11 @@ def report(client: Client, calls: int) -> None:
     ready, ready_in_chat = Ready(api_key="none"), wrap(Ready(api_key="none"), client=client, conversation_id="another")
     without, added = compare(create, ready, ready_in_chat, questions(3000))
     print(f"a create call whose answer is ready: {added * 1e6:6.1f} µs more than {without * 1e6:.0f}")
-    without, added = compare(stream, plain, in_chat, questions(150))
-    print(f"a chunk of a stream: {added / CHUNKS * 1e6:6.2f} µs more than {without / CHUNKS * 1e6:.1f}")
+    short = compare(stream, plain, in_chat, questions(600))
+    long = compare(functools.partial(stream, words=CHUNKS + 1), plain, in_chat, questions(150))
+    print(f"a stream of one word: {short[1] * 1e6:6.1f} µs more than {short[0] * 1e6:.0f}")
+    without, added = ((more - less) / CHUNKS * 1e6 for more, less in zip(long, short, strict=True))
+    print(f"a chunk more in a stream: {added:6.2f} µs more than {without:.1f}")
     for size in (1_000, 1_000_000):
         chat = history(HISTORY_BYTES, size)
         without, added = compare(create, plain, wrapped, [[*chat, *question] for question in questions(6)])

@@ -93,13 +93,13 @@ class Chunks:
                 self._is_complete = True
             delta = getattr(choice, "delta", None)
             text = getattr(delta, "content", None) or getattr(delta, "refusal", None)
-            is_word = False
             if type(text) is str and text:
                 self._texts.append(text)
-                has_text = is_word = True
-            # The call is dear where each chunk is a word, and a word is all that most of them bring.
-            if not is_word or getattr(delta, "tool_calls", None):
-                has_text = self._add_rest(delta, text) or has_text
+                has_text = True
+                # The call is dear where each chunk is a word, and a word is all that most of them bring.
+                if not getattr(delta, "tool_calls", None):
+                    continue
+            has_text = self._add_rest(delta, text) or has_text
         return has_text
 
     def answer(self) -> Answer:
