@@ -1,13 +1,17 @@
 """All clients of the process: the default one, and the flush of every one."""
 
 import time
+from typing import TYPE_CHECKING
 
 from mindlytics_core import _config
-from mindlytics_core._flush import await_all, wait_for_all
+from mindlytics_core._flush import Ticket, await_all, wait_for_all
 from mindlytics_core._line import overtake
 from mindlytics_core._process import PROCESS
 from mindlytics_core._stats import FlushResult, combined
 from mindlytics_core.client import FLUSH_TIMEOUT, Client
+
+if TYPE_CHECKING:
+    from mindlytics_core._worker import Worker
 
 _default: list[Client] = []
 
@@ -41,7 +45,7 @@ async def flush(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     left = PROCESS.waiting()
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
     await await_all([ticket.done for _, ticket in tickets], deadline - time.monotonic())
-    return combined([*[worker.result(ticket) for worker, ticket in tickets], FlushResult(not left, pending=left)])
+    return _result(tickets, left)
 
 
 def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
@@ -58,4 +62,9 @@ def flush_sync(timeout: float = FLUSH_TIMEOUT) -> FlushResult:
     left = PROCESS.waiting()
     tickets = [(worker, worker.flush()) for worker in PROCESS.workers()]
     wait_for_all([ticket.done for _, ticket in tickets], deadline - time.monotonic())
+    return _result(tickets, left)
+
+
+def _result(tickets: "list[tuple[Worker, Ticket]]", left: int) -> FlushResult:
+    """What became of all workers' events, and of those that the app's code still looks at."""
     return combined([*[worker.result(ticket) for worker, ticket in tickets], FlushResult(not left, pending=left)])

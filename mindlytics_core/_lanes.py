@@ -111,8 +111,7 @@ class Lanes:
 
     def add(self, item: Item, now: float, *, number: int | None = None) -> None:
         """Take one event in; one that this process did not make has a number of its own, below 0."""
-        if number is None:
-            self.last_number = number = self.last_number + 1
+        number = self.skip() if number is None else number
         session, size = item.session_id, len(item.body)
         lane = self._lanes.get(session)
         if lane is None:
