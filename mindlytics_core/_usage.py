@@ -62,10 +62,6 @@ class ModelUsage:
         named: dict[str, Scalar] = {"model": model} if model and usage is None else {}
         return usage, {**tokens.properties(), **named}
 
-    def __bool__(self) -> bool:
-        """Whether any model was called that was not taken."""
-        return bool(self._by_model)
-
     def rest(self) -> Iterator[tuple[TokenBasedCost, dict[str, Scalar]]]:
         """The usage of each model that was not taken, and the properties beside it."""
         for model, tokens in self._by_model.items():

@@ -407,7 +407,7 @@ class Exchange:
         self._record(_model.Tracked, name=_model.TURN_SUSPENDED, properties=properties)
 
     def _record_other_models(self) -> None:
-        for usage, of_model in self._usage.rest() if self._usage else ():
+        for usage, of_model in self._usage.rest():
             self._record(_model.UsageReported, usage=usage, properties={"turn_id": self.turn_id, **of_model})
 
     def _turn_properties(self) -> dict[str, Scalar]:

@@ -63,7 +63,7 @@ def asked(value: Any) -> str | None:
         value: The input.
     """
     messages = messages_in(value) or _question_among(value)
-    at = last_of(messages, HumanMessage) if messages else None
+    at = last_of(messages, HumanMessage)
     return None if at is None else text_of(messages[at])
 
 
